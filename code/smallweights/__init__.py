@@ -1,0 +1,43 @@
+"""Small Weights: weight regularization of neural networks, every claim a measurement."""
+
+from smallweights.data import (
+    Dataset,
+    Part,
+    Split,
+    linear_teacher,
+    load,
+    noisy_sine,
+    split,
+    two_moons,
+)
+from smallweights.ensemble import Fits, fit_many
+from smallweights.models import MLP
+from smallweights.penalties import L1, L2, ElasticNet, Exponential, Penalty
+from smallweights.select import Penalize
+from smallweights.train import DivergedError, Fit, Training, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "L1",
+    "L2",
+    "MLP",
+    "Dataset",
+    "DivergedError",
+    "ElasticNet",
+    "Exponential",
+    "Fit",
+    "Fits",
+    "Part",
+    "Penalize",
+    "Penalty",
+    "Split",
+    "Training",
+    "fit",
+    "fit_many",
+    "linear_teacher",
+    "load",
+    "noisy_sine",
+    "split",
+    "two_moons",
+]

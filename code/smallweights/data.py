@@ -1,0 +1,288 @@
+"""Data sets, and the one way to split and scale them.
+
+Nothing here touches the network: scikit-learn ships the real data sets, NumPy's ``Generator``
+makes the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from sklearn import datasets
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+Task = Literal["classification", "regression"]
+Array = npt.NDArray[np.float64]
+
+_LOADERS = {
+    "digits": (datasets.load_digits, "classification"),
+    "breast_cancer": (datasets.load_breast_cancer, "classification"),
+    "wine": (datasets.load_wine, "classification"),
+    "diabetes": (datasets.load_diabetes, "regression"),
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table of examples: features ``x`` (n, d), targets ``y``, and the task they pose.
+
+    ``y`` has n labels for ``task="classification"``; for ``"regression"`` n numbers, or (n, m)
+    for m targets. ``classes`` lists the labels that may occur (default: those that do); class i
+    of a network's output is ``classes[i]``. Raises ``ValueError`` for empty data, lengths that
+    differ, missing or infinite numbers (saying in which columns) and labels outside ``classes``.
+    Book section: large weights.
+    """
+
+    x: npt.ArrayLike
+    y: npt.ArrayLike
+    task: Task
+    features: Sequence[str] | None = None
+    classes: Sequence[object] | None = None
+    name: str = "data"
+
+    def __post_init__(self) -> None:
+        if self.task not in ("classification", "regression"):
+            raise ValueError(f"task must be 'classification' or 'regression'; got {self.task!r}.")
+        table = pd.DataFrame(self.x)
+        if table.empty:
+            raise ValueError(f"The data are empty: x has shape {table.shape}, no example to fit.")
+        names = list(table.columns) if self.features is None else list(self.features)
+        if len(names) != table.shape[1]:
+            raise ValueError(f"x has {table.shape[1]} columns but {len(names)} names were given.")
+        x = _numbers(table.set_axis([str(name) for name in names], axis=1), "x")
+        y, classes = self._targets(len(x))
+        for field, value in {"x": x, "y": y, "classes": classes}.items():
+            object.__setattr__(self, field, value)
+        object.__setattr__(self, "features", tuple(str(name) for name in names))
+
+    def _targets(self, n: int) -> tuple[npt.NDArray, tuple[object, ...] | None]:
+        y = np.asarray(self.y)
+        if len(y) != n:
+            raise ValueError(f"x has {n} examples but y has {len(y)}; each needs one target.")
+        if self.task == "regression":
+            table = pd.DataFrame(y.reshape(n, -1))
+            return _numbers(table.set_axis([f"target {i}" for i in table], axis=1), "y"), None
+        labels = pd.Series(y.ravel())
+        if len(labels) != n:
+            raise ValueError(f"Classification needs one label an example; y has shape {y.shape}.")
+        if labels.isna().any():
+            raise ValueError(f"y has {labels.isna().sum()} missing labels; drop those examples.")
+        classes = tuple(sorted(labels.unique()) if self.classes is None else self.classes)
+        codes = pd.Index(classes).get_indexer(labels)
+        if (codes < 0).any():
+            strangers = ", ".join(map(repr, sorted(set(labels[codes < 0]), key=str)[:5]))
+            raise ValueError(f"y holds labels outside the classes {classes}: {strangers}.")
+        return codes.astype(np.int64), classes
+
+
+def _numbers(table: pd.DataFrame, what: str) -> Array:
+    """The table as floats, or an error that names the columns that hold something else."""
+    numbers = table.apply(pd.to_numeric, errors="coerce")
+    text = numbers.isna() & table.notna()
+    for problem, cells in {
+        "text where numbers are needed": text,
+        "missing values (NaN)": table.isna(),
+        "infinite values": np.isinf(numbers.astype(float)),
+    }.items():
+        if cells.to_numpy().any():
+            counts = cells.sum()
+            columns = ", ".join(f"{name!r} ({n})" for name, n in counts[counts > 0].items())
+            raise ValueError(
+                f"{what} has {problem} in {columns}; fill, convert or drop these before fitting."
+            )
+    return numbers.to_numpy(float)
+
+
+def load(name: str) -> Dataset:
+    """One of scikit-learn's data sets: digits, breast_cancer, wine or diabetes (unscaled).
+
+    Source: scikit-learn's *Toy datasets* page. Book section: large weights.
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"No data set {name!r}; there are {', '.join(_LOADERS)}.")
+    loader, task = _LOADERS[name]
+    options = {"scaled": False} if name == "diabetes" else {}
+    bunch = loader(**options)
+    return Dataset(bunch.data, bunch.target, task, features=bunch.feature_names, name=name)
+
+
+def noisy_sine(n: int, noise: float = 0.3, seed: int = 0) -> Dataset:
+    """One period of a sine, ``y = sin(πx) + noise · ε``, x uniform on [−1, 1], ε normal.
+
+    ``n`` examples; ``noise`` is the standard deviation in units of y. Book section: alpha.
+    """
+    rng = _generator(n, noise, seed)
+    x = rng.uniform(-1, 1, (n, 1))
+    y = np.sin(np.pi * x) + noise * rng.normal(size=(n, 1))
+    return Dataset(x, y, "regression", name="noisy sine")
+
+
+def two_moons(n: int, noise: float = 0.2, seed: int = 0) -> Dataset:
+    """Two interleaved half circles of radius 1, one class each, with normal noise on both axes.
+
+    ``n`` examples, as even as possible; ``noise`` is in units of the radius. Book section: alpha.
+    """
+    rng = _generator(n, noise, seed)
+    y = np.arange(n) % 2
+    angle = rng.uniform(0, np.pi, n)
+    upper = np.column_stack([np.cos(angle), np.sin(angle)])
+    x = np.where(y[:, None] == 0, upper, [1, 0.5] - upper)
+    return Dataset(x + noise * rng.normal(size=x.shape), y, "classification", name="two moons")
+
+
+def linear_teacher(
+    n: int, features: int = 100, noise: float = 0.5, relevant: int | None = None, seed: int = 0
+) -> Dataset:
+    """A noisy linear unit as teacher: ``y = w·x/√d + noise · ε`` with normal w, x and ε.
+
+    ``features`` is d; only the first ``relevant`` weights (default: all) are not zero and they are
+    scaled so that the signal has variance 1 on average. ``noise`` is the standard deviation of the
+    target's noise. Source: Krogh & Hertz (1992), section 3. Book section: large weights.
+    """
+    relevant = features if relevant is None else relevant
+    if not 1 <= relevant <= features:
+        raise ValueError(f"relevant must lie between 1 and {features}; got {relevant}.")
+    rng = _generator(n, noise, seed)
+    weights = np.zeros(features)
+    weights[:relevant] = rng.normal(size=relevant) * np.sqrt(features / relevant)
+    x = rng.normal(size=(n, features))
+    y = x @ weights / np.sqrt(features) + noise * rng.normal(size=n)
+    return Dataset(x, y, "regression", name="linear teacher")
+
+
+def _generator(n: int, noise: float, seed: int) -> np.random.Generator:
+    if n < 1:
+        raise ValueError(f"n must be at least 1 example; got {n}.")
+    if not 0 <= noise < np.inf:
+        raise ValueError(f"noise must be a finite standard deviation >= 0; got {noise}.")
+    return np.random.default_rng(seed)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The examples of one part of a split: features ``x`` (n, d) and targets ``y`` as tensors.
+
+    ``y`` holds class numbers (n,) for classification and numbers (n, m) for regression.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def to(self, device: torch.device | str) -> Part:
+        """The same part on another device."""
+        return Part(self.x.to(device), self.y.to(device))
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set in three parts: ``train``, ``validation`` (to choose with) and ``test``.
+
+    ``classes`` is the number of classes, or None for regression. The held-out loss of the book is
+    the loss on ``test``.
+    """
+
+    train: Part
+    validation: Part
+    test: Part
+    task: Task
+    classes: int | None = None
+
+    def parts(self) -> dict[str, Part]:
+        """The parts that hold examples, by name."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if len(part)}
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same split on another device."""
+        train, validation, test = (
+            part.to(device) for part in (self.train, self.validation, self.test)
+        )
+        return replace(self, train=train, validation=validation, test=test)
+
+
+def split(
+    dataset: Dataset,
+    train: int,
+    validation: int = 0,
+    test: int | None = None,
+    *,
+    seed: int = 0,
+    label_noise: float = 0.0,
+    scale: bool = True,
+    dtype: torch.dtype = torch.float32,
+) -> Split:
+    """Split a data set by seed into train, validation and test examples, all the rest being test.
+
+    Sizes are numbers of examples; classes keep their shares (stratified). ``scale`` standardizes
+    each feature with the mean and deviation of the training part alone. ``label_noise`` is the
+    share of training and validation labels that are replaced by another class, drawn uniformly;
+    test labels stay clean. The same seed gives the same split. Raises ``ValueError`` for sizes
+    that do not fit the data. Book section: large weights.
+    """
+    rows = _draw(dataset, train, validation, test, seed)
+    y = _corrupt(dataset, np.concatenate(rows[:2]), label_noise, seed)
+    scaler = StandardScaler().fit(dataset.x[rows[0]]) if scale else None
+    x = dataset.x if scaler is None else scaler.transform(dataset.x)
+    targets = torch.as_tensor(y if dataset.task == "classification" else y.astype(float))
+    targets = targets if dataset.task == "classification" else targets.to(dtype)
+    parts = [Part(torch.as_tensor(x[part], dtype=dtype), targets[part]) for part in rows]
+    return Split(*parts, dataset.task, None if dataset.classes is None else len(dataset.classes))
+
+
+def _draw(
+    dataset: Dataset, train: int, validation: int, test: int | None, seed: int
+) -> list[npt.NDArray[np.int64]]:
+    n = len(dataset.x)
+    test = n - train - validation if test is None else test
+    if train < 1 or validation < 0 or test < 0 or train + validation + test > n:
+        raise ValueError(
+            f"Cannot take train={train}, validation={validation}, test={test} from {n} examples:"
+            " train must be at least 1, the others at least 0, their sum at most the whole."
+        )
+    rest, parts = np.arange(n), []
+    for size in (train, validation, test):
+        part, rest = _take(dataset, rest, size, seed)
+        parts.append(part)
+    return parts
+
+
+def _take(
+    dataset: Dataset, rows: npt.NDArray[np.int64], size: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Draw ``size`` of the rows, with the classes' shares kept where that is possible."""
+    if size in (0, len(rows)):
+        return rows[:size], rows[size:]
+    labels = dataset.y[rows] if dataset.task == "classification" else None
+    stratify = labels
+    if labels is not None:
+        rarest = np.unique(labels, return_counts=True)[1].min()
+        too_small = min(size, len(rows) - size) < len(np.unique(labels)) or rarest < 2
+        stratify = None if too_small else labels
+    drawn, left = train_test_split(rows, train_size=size, random_state=seed, stratify=stratify)
+    return drawn, left
+
+
+def _corrupt(dataset: Dataset, rows: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray:
+    """The targets, with the given share of the labels in ``rows`` moved to another class."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"label_noise is a share between 0 and 1; got {share}.")
+    if share == 0:
+        return dataset.y
+    if dataset.task == "regression":
+        raise ValueError("label_noise needs classes; a regression target has none to swap.")
+    rng = np.random.default_rng(seed)
+    hit = rng.choice(rows, round(share * len(rows)), replace=False)
+    y = dataset.y.copy()
+    y[hit] = (y[hit] + rng.integers(1, len(dataset.classes), len(hit))) % len(dataset.classes)
+    return y

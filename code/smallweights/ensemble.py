@@ -1,0 +1,234 @@
+"""Many training runs at once: the same as ``fit``, a thousand networks at a time.
+
+The grid of replicas (data, learning rate, seed, penalty) is cut into chunks that fit a processor's
+cache, joblib maps the chunks, and ``stacked`` trains each.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, product
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from joblib.parallel import get_active_backend
+from torch import nn
+
+from smallweights.data import Split
+from smallweights.stacked import AnyPenalty, Chunk, Stacked, Trained, chunk_size, train_chunk
+from smallweights.train import Training, describe, find_device, show_progress
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The trained replicas, their history and the names of those that diverged.
+
+    ``replicas`` has a row a replica: its data set, seed, penalty and learning rate, its best
+    recorded step and, where it diverged, the step. ``history`` has a row for each (replica,
+    recorded step) with the columns of ``fit``'s history; the scores of a diverged replica are NaN
+    from there on.
+    """
+
+    replicas: pd.DataFrame
+    history: pd.DataFrame
+    method: str
+    weights: Stacked
+    best_weights: Stacked
+    template: nn.Module
+
+    @property
+    def diverged(self) -> pd.DataFrame:
+        """The replicas whose training left the finite numbers, with the step where it did."""
+        return self.replicas[self.replicas.diverged_at >= 0]
+
+    @property
+    def final(self) -> pd.DataFrame:
+        """The last row of each replica's history."""
+        return self.history.groupby("replica").tail(1).reset_index(drop=True)
+
+    @property
+    def best(self) -> pd.DataFrame:
+        """The row of each replica's history with the lowest validation loss."""
+        at_best = self.history.step == self.history.replica.map(self.replicas.best_step)
+        return self.history[at_best].reset_index(drop=True)
+
+    def model(self, *, best: bool = False, **where: object) -> nn.Module:
+        """The network of the one replica with these values, e.g. ``model(seed=3, penalty=0.1)``."""
+        chosen = self.replicas
+        for column, value in where.items():
+            chosen = chosen[chosen[column] == value]
+        if len(chosen) != 1:
+            raise ValueError(f"{where} names {len(chosen)} replicas; give values that name one.")
+        return self._unstack(chosen.index[0], best)
+
+    def models(self, *, best: bool = False) -> Iterator[nn.Module]:
+        """The networks of all replicas, in the order of ``replicas``."""
+        return (self._unstack(k, best) for k in self.replicas.index)
+
+    def measure(self, function: Callable[[nn.Module], float], name: str) -> pd.DataFrame:
+        """``replicas`` with one more column: the function's value for each trained network."""
+        return self.replicas.assign(**{name: [function(model) for model in self.models()]})
+
+    def _unstack(self, k: int, best: bool) -> nn.Module:
+        model = copy.deepcopy(self.template)
+        weights = self.best_weights if best else self.weights
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(weights[name][k])
+        return model
+
+
+def fit_many(
+    model: Callable[[int], nn.Module],
+    data: Split | Callable[[int], Split] | Mapping[object, Split | Callable[[int], Split]],
+    penalties: Mapping[object, AnyPenalty | Callable[[int], AnyPenalty]] | Sequence[AnyPenalty],
+    training: Training | None = None,
+    *,
+    seeds: Sequence[int],
+    lr: Sequence[float] | None = None,
+    device: str = "auto",
+    chunk: int | None = None,
+    jobs: int | None = None,
+    progress: bool = False,
+) -> Fits:
+    """Train every combination of data, learning rate, seed and penalty, as ``fit`` would.
+
+    What may depend on the seed is a value or a function of the seed: ``model`` makes the start
+    network of a seed, ``data`` its split, a penalty may be made for a seed. ``penalties`` and
+    ``data`` may map the labels that the results carry, such as ``{alpha: L2(alpha)}``. ``seeds``
+    also order the mini-batches. ``lr`` lists learning rates to try instead of the training's own.
+
+    ``chunk`` is the number of replicas trained together (default: as many as fit the cache);
+    ``jobs`` the number of chunks at a time (default: what ``joblib.parallel_config`` says, else a
+    thread a core). Each chunk computes on one thread, so the result depends on neither. A replica
+    that diverges is listed in ``diverged`` and leaves the others alone.
+
+    Raises ``ValueError`` when networks or data differ in shape, when the penalties are of
+    different kinds, or when a network keeps buffers (batch normalization), which a stack lacks.
+    Book section: norms.
+    """
+    training = training or Training()
+    grid = _grid(data, penalties, lr or [training.lr], seeds)
+    place = find_device(device)
+    size = chunk or chunk_size(model(seeds[0]), grid.splits[0], training, place)
+    chunks = [grid.chunk(model, rows, training) for rows in grid.cut(size)]
+    results = map_chunks(train_chunk, chunks, place, jobs=jobs, progress=progress)
+    return collect(grid.labels, chunks[0].models[0], results, training)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The replicas by label, each with the split and penalty that its labels stand for."""
+
+    labels: pd.DataFrame
+    splits: list[Split]
+    penalties: list[AnyPenalty]
+
+    def cut(self, size: int) -> list[list[int]]:
+        """Rows cut into chunks: one learning rate each, and whole groups that share their data."""
+        chunks: list[list[int]] = []
+        for _, rows in self.labels.groupby("lr", sort=False):
+            groups = [list(group.index) for _, group in rows.groupby(["data", "seed"], sort=False)]
+            width = len(groups[0])
+            if width > size:
+                chunks += [g[i : i + size] for g in groups for i in range(0, width, size)]
+                continue
+            together = size // width
+            chunks += [
+                list(chain(*groups[i : i + together])) for i in range(0, len(groups), together)
+            ]
+        return chunks
+
+    def chunk(
+        self, model: Callable[[int], nn.Module], rows: list[int], training: Training
+    ) -> Chunk:
+        """The replicas of these rows, ready to train."""
+        labels = self.labels.loc[rows]
+        shared = training.batch is None and len({id(self.splits[row]) for row in rows}) == 1
+        groups = labels.drop_duplicates(["data", "seed"]).index[: 1 if shared else None]
+        return Chunk(
+            models=[model(seed) for seed in labels.seed],
+            data=[self.splits[row] for row in groups],
+            penalties=[self.penalties[row] for row in rows],
+            seeds=list(labels.seed),
+            training=replace(training, lr=float(labels.lr.iloc[0])),
+        )
+
+
+def _grid(data: object, penalties: object, lrs: Sequence[float], seeds: Sequence[int]) -> Grid:
+    sources = data if isinstance(data, Mapping) else {"data": data}
+    if not isinstance(penalties, Mapping):
+        penalties = {str(penalty): penalty for penalty in penalties}
+    if not (len(seeds) and len(penalties) and len(sources) and len(lrs)):
+        raise ValueError("fit_many needs at least one seed, penalty, data set and learning rate.")
+    rows, splits, chosen = [], [], []
+    for lr, (label, source), seed in product(lrs, sources.items(), seeds):
+        shared = _for_seed(source, seed)
+        for name, penalty in penalties.items():
+            rows.append({"data": label, "seed": seed, "penalty": name, "lr": lr})
+            splits.append(shared)
+            chosen.append(_for_seed(penalty, seed))
+    return Grid(pd.DataFrame(rows), splits, chosen)
+
+
+def _for_seed(value: object, seed: int) -> Any:  # noqa: ANN401 - a split or a penalty
+    return value(seed) if callable(value) else value
+
+
+def map_chunks(
+    function: Callable[[Chunk, torch.device], Trained],
+    chunks: Sequence[Chunk],
+    place: torch.device,
+    *,
+    jobs: int | None = None,
+    progress: bool = False,
+) -> list[Trained]:
+    """Train the chunks through joblib, each on one thread of its own."""
+    if jobs is None and get_active_backend()[1] == 1:
+        jobs = -1 if place.type == "cpu" else 1
+    threads = torch.get_num_threads()
+    try:
+        pool = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
+        results = pool(joblib.delayed(_on_one_thread)(function, c, place) for c in chunks)
+        bar = show_progress(results, total=len(chunks), unit="chunk") if progress else results
+        return list(bar)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _on_one_thread(
+    function: Callable[[Chunk, torch.device], Trained], chunk: Chunk, place: torch.device
+) -> Trained:
+    torch.set_num_threads(1)
+    return function(chunk, place)
+
+
+def collect(
+    labels: pd.DataFrame, template: nn.Module, results: Sequence[Trained], training: Training
+) -> Fits:
+    """Put the chunks' results back together, in the order of the labels."""
+    joined = {
+        field: torch.cat([getattr(result, field) for result in results])
+        for field in ("best_step", "diverged_at")
+    }
+    replicas = labels.assign(**{field: values.numpy() for field, values in joined.items()})
+    replicas = replicas.rename_axis("replica")
+    scores = {
+        name: torch.cat([result.scores[name] for result in results], 1).T.numpy().ravel()
+        for name in results[0].scores
+    }
+    steps = training.recorded()
+    rows = np.repeat(np.arange(len(replicas)), len(steps))
+    history = replicas[["data", "seed", "penalty", "lr"]].iloc[rows].reset_index()
+    history = history.assign(step=np.tile(steps, len(replicas)), **scores)
+    weights, best = (_cat([getattr(r, name) for r in results]) for name in ("weights", "best"))
+    return Fits(replicas, history, describe(training), weights, best, template)
+
+
+def _cat(parts: Sequence[Stacked]) -> Stacked:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
