@@ -9,9 +9,11 @@ weight matrices of shape (K, out, in), each with its own alpha.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
+from numbers import Real
 from operator import add
 from typing import Self
 
@@ -24,7 +26,7 @@ Strength = float | Tensor
 def check_strength(name: str, value: object) -> None:
     """Refuse a strength that is not a finite number (or tensor of numbers) of at least zero."""
     expected = f"{name} must be a finite number >= 0 (or a tensor of such numbers)"
-    if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
+    if not _is_numeric(value):
         raise TypeError(f"{expected}; got {value!r} of type {type(value).__name__}.")
     lowest, highest = (
         (value.min().item(), value.max().item()) if isinstance(value, Tensor) else (value, value)
@@ -35,6 +37,12 @@ def check_strength(name: str, value: object) -> None:
         raise ValueError(
             f"{expected}; got {value}. A negative strength would reward large weights."
         )
+
+
+def _is_numeric(value: object) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() > 0 and value.dtype != torch.bool and not value.is_complex()
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _check_weights(w: object) -> None:
@@ -50,11 +58,12 @@ def _shrink(w: Tensor, threshold: Strength) -> Tensor:
     return w.sign() * (w.abs() - threshold).clamp_min(0)
 
 
-class Penalty:
+class Penalty(ABC):
     """A penalty on the size of the weights: value, subgradient and proximal operator.
 
     Penalties add up (``L1(a) + L2(b)``), scale (``2 * L1(a) == L1(2 * a)``) and move off zero
-    (``around``). Book section: norms.
+    (``around``). Every field of a penalty is a strength, in which its value is linear.
+    Book section: norms.
     """
 
     def __post_init__(self) -> None:
@@ -93,14 +102,14 @@ class Penalty:
         """
         return Around(self, center)
 
-    def _summands(self, w: Tensor) -> Tensor:
-        raise TypeError(f"{type(self).__name__} does not define its summands.")
+    @abstractmethod
+    def _summands(self, w: Tensor) -> Tensor: ...
 
-    def _grad(self, w: Tensor) -> Tensor:
-        raise TypeError(f"{type(self).__name__} does not define its subgradient.")
+    @abstractmethod
+    def _grad(self, w: Tensor) -> Tensor: ...
 
-    def _prox(self, w: Tensor, step: Strength) -> Tensor:
-        raise TypeError(f"{type(self).__name__} does not define its proximal operator.")
+    @abstractmethod
+    def _prox(self, w: Tensor, step: Strength) -> Tensor: ...
 
     def _accumulate(self, gradient: Tensor, w: Tensor) -> None:
         """Add the subgradient at ``w`` onto ``gradient`` in place: the engine's inner loop."""
@@ -126,7 +135,8 @@ class Penalty:
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        values = (getattr(self, field.name) for field in fields(self))
+        return hash((type(self), *(v for v in values if not isinstance(v, Tensor))))
 
 
 def _same(a: object, b: object) -> bool:
@@ -223,10 +233,13 @@ class Exponential(Penalty):
     alpha: Strength
 
     def _summands(self, w: Tensor) -> Tensor:
-        return self.alpha * w.abs().expm1()
+        return self.alpha * self._size(w).expm1()
 
     def _grad(self, w: Tensor) -> Tensor:
-        return self.alpha * w.sign() * w.abs().exp()
+        return self.alpha * w.sign() * self._size(w).exp()
+
+    def _size(self, w: Tensor) -> Tensor:
+        return w.abs() * (self.alpha > 0)  # alpha = 0 is no penalty, also where e^|w| overflows
 
     def _prox(self, w: Tensor, step: Strength) -> Tensor:
         log_t = torch.as_tensor(step * self.alpha, dtype=w.dtype, device=w.device).log()
@@ -274,12 +287,12 @@ class Sum(Penalty):
         return reduce(add, (term._grad(w) for term in self.terms))
 
     def _prox(self, w: Tensor, step: Strength) -> Tensor:
-        squares, others = zip(*(_split_square(term) for term in self.terms), strict=True)
+        squares, others = zip(*(_split_square(term, w) for term in self.terms), strict=True)
         left = [term for term in others if term is not None]
         if len(left) > 1:
             raise NotImplementedError(
                 "No exact proximal operator is known for the sum of "
-                + " and ".join(str(term) for term in left)
+                + " and ".join(_kind(term) for term in left)
                 + "; train with method='penalty', or keep one of them beside any L2 terms."
             )
         weight = 1 + sum(2 * step * strength for strength, _ in squares)
@@ -297,7 +310,12 @@ class Sum(Penalty):
 
 @dataclass(frozen=True, eq=False)
 class Around(Penalty):
-    """A penalty moved off zero, ``value(w) = penalty.value(w − center)``; made by ``around``."""
+    """A penalty moved off zero, ``value(w) = penalty.value(w − center)``; made by ``around``.
+
+    It keeps a copy of the center. Raises ``ValueError`` for a center that is not finite or has
+    another shape than the weights. Source: Li, Grandvalet & Davoine (2018), equation 3.
+    Book section: tips.
+    """
 
     penalty: Penalty
     center: Tensor
@@ -306,8 +324,9 @@ class Around(Penalty):
         if not isinstance(self.center, Tensor) or not self.center.isfinite().all():
             raise ValueError(
                 f"center must be a tensor of finite weights; got {self.center!r}."
-                " Pass a trained weight tensor, for example layer.weight.detach()."
+                " Pass a trained weight tensor, for example layer.weight."
             )
+        object.__setattr__(self, "center", self.center.detach().clone())
 
     def _summands(self, w: Tensor) -> Tensor:
         return self.penalty._summands(self._offset(w))
@@ -316,15 +335,19 @@ class Around(Penalty):
         return self.penalty._grad(self._offset(w))
 
     def _prox(self, w: Tensor, step: Strength) -> Tensor:
-        return self.center.to(w) + self.penalty._prox(self._offset(w), step)
+        return self._center_for(w) + self.penalty._prox(self._offset(w), step)
 
     def _offset(self, w: Tensor) -> Tensor:
-        if w.shape != self.center.shape and w.shape[1:] != self.center.shape:
+        return w - self._center_for(w)
+
+    def _center_for(self, w: Tensor) -> Tensor:
+        """The center in the dtype and on the device of ``w``, once their shapes agree."""
+        if w.shape != self.center.shape:
             raise ValueError(
                 f"center has shape {tuple(self.center.shape)} but the weights have"
                 f" {tuple(w.shape)}; give a center of the weights' own shape."
             )
-        return w - self.center.to(w)
+        return self.center.to(w)
 
     def around(self, center: Tensor) -> Around:
         return Around(self.penalty, self.center + center)
@@ -373,7 +396,9 @@ def _add_alike(a: Penalty, b: Penalty) -> Penalty | None:
     return ElasticNet(one.l1 + other.l1, one.l2 + other.l2)
 
 
-def _split_square(term: Penalty) -> tuple[tuple[Strength, Strength], Penalty | None]:
+def _split_square(
+    term: Penalty, w: Tensor
+) -> tuple[tuple[Strength, Tensor | float], Penalty | None]:
     """A term as (strength and center of its square, what is left of it)."""
     match term:
         case L2(alpha):
@@ -381,8 +406,9 @@ def _split_square(term: Penalty) -> tuple[tuple[Strength, Strength], Penalty | N
         case ElasticNet(l1, l2):
             return (l2, 0.0), L1(l1)
         case Around(penalty, center):
-            (strength, _), rest = _split_square(penalty)
-            return (strength, center), None if rest is None else rest.around(center)
+            (strength, inner), rest = _split_square(penalty, w)
+            moved = None if rest is None else rest.around(center)
+            return (strength, inner + term._center_for(w)), moved
     return (0.0, 0.0), term
 
 
@@ -390,8 +416,9 @@ def stack(penalties: Sequence[Penalty], like: Tensor) -> Penalty:
     """One penalty on K stacked weight tensors, from the K penalties of each.
 
     ``like`` is a tensor of the stacked weights, shape (K, ...): every strength becomes a tensor of
-    shape (K, 1, ...) in its dtype and on its device. Raises ``ValueError`` when the penalties are
-    of different kinds (L1, L2 and the elastic net count as one kind).
+    shape (K, 1, ...) in its dtype and on its device; strengths that are tensors already, one for
+    each weight or input, keep their shape behind the K. Raises ``ValueError`` when the penalties
+    are of different kinds (L1, L2 and the elastic net count as one kind).
     """
     if len({_kind(penalty) for penalty in penalties}) > 1:
         elastic = [_as_elastic(penalty) for penalty in penalties]
@@ -432,4 +459,5 @@ def _stack_alike(penalties: Sequence[Penalty], like: Tensor) -> Penalty:
 
 def _column(strengths: Sequence[Strength], like: Tensor) -> Tensor:
     values = [torch.as_tensor(strength, dtype=torch.float64) for strength in strengths]
-    return torch.stack(values).to(like).reshape(-1, *[1] * (like.dim() - 1))
+    column = torch.stack(torch.broadcast_tensors(*values)).to(like)
+    return column.reshape(len(column), *[1] * (like.dim() - column.dim()), *column.shape[1:])
