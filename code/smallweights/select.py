@@ -23,12 +23,12 @@ class Penalize:
     """
 
     def __init__(self, rules: Mapping[str, Penalty], *, biases: bool = False) -> None:
+        expected = "Penalize needs {name pattern: penalty}, for example {'*': L2(1e-4)}"
+        if not isinstance(rules, Mapping):
+            raise TypeError(f"{expected}; got {rules!r}.")
         for pattern, penalty in rules.items():
             if not isinstance(pattern, str) or not isinstance(penalty, Penalty):
-                raise TypeError(
-                    "Penalize needs {name pattern: penalty}, for example {'*': L2(1e-4)};"
-                    f" got {pattern!r}: {penalty!r}."
-                )
+                raise TypeError(f"{expected}; got {pattern!r}: {penalty!r}.")
         self.rules = dict(rules)
         self.biases = biases
         self.centers: Parameters | None = None
@@ -63,7 +63,7 @@ class Penalize:
     def value(self, model: nn.Module | Parameters) -> Tensor:
         """The penalty of the whole model, a scalar tensor that gradients flow through."""
         weights = parameters_of(model)
-        return sum(penalty.value(weights[name]) for name, penalty in self.assign(weights).items())
+        return total(self.assign(weights), weights)
 
     def _move(self, assigned: dict[str, Penalty]) -> dict[str, Penalty]:
         missing = [name for name in assigned if name not in self.centers]
@@ -80,8 +80,14 @@ class Penalize:
         return f"Pattern {pattern!r} matches no parameter. There are: {', '.join(open_names)}."
 
 
+def total(penalties: Mapping[str, Penalty], weights: Parameters) -> Tensor:
+    """The value of all penalties together, a scalar tensor. Book section: norms."""
+    zero = next(iter(weights.values())).new_zeros(())
+    return sum((penalty.value(weights[name]) for name, penalty in penalties.items()), zero)
+
+
 def parameters_of(model: nn.Module | Parameters) -> dict[str, Tensor]:
-    """The model's trainable parameters by name; a mapping is taken as it is."""
+    """The model's parameters by name; a mapping is taken as it is."""
     return dict(model.named_parameters() if isinstance(model, nn.Module) else model)
 
 
