@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -30,7 +31,7 @@ _LOADERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A table of examples: features ``x`` (n, d), targets ``y``, and the task they pose.
 
@@ -51,9 +52,7 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.task not in ("classification", "regression"):
             raise ValueError(f"task must be 'classification' or 'regression'; got {self.task!r}.")
-        table = pd.DataFrame(self.x)
-        if table.empty:
-            raise ValueError(f"The data are empty: x has shape {table.shape}, no example to fit.")
+        table = _table(self.x)
         names = list(table.columns) if self.features is None else list(self.features)
         if len(names) != table.shape[1]:
             raise ValueError(f"x has {table.shape[1]} columns but {len(names)} names were given.")
@@ -64,7 +63,7 @@ class Dataset:
         object.__setattr__(self, "features", tuple(str(name) for name in names))
 
     def _targets(self, n: int) -> tuple[npt.NDArray, tuple[object, ...] | None]:
-        y = np.asarray(self.y)
+        y = np.atleast_1d(np.asarray(self.y))
         if len(y) != n:
             raise ValueError(f"x has {n} examples but y has {len(y)}; each needs one target.")
         if self.task == "regression":
@@ -74,8 +73,9 @@ class Dataset:
         if len(labels) != n:
             raise ValueError(f"Classification needs one label an example; y has shape {y.shape}.")
         if labels.isna().any():
-            raise ValueError(f"y has {labels.isna().sum()} missing labels; drop those examples.")
-        classes = tuple(sorted(labels.unique()) if self.classes is None else self.classes)
+            raise ValueError(f"y lacks {labels.isna().sum()} of {n} labels; drop those examples.")
+        found = labels.unique().tolist()
+        classes = tuple(sorted(found) if self.classes is None else self.classes)
         codes = pd.Index(classes).get_indexer(labels)
         if (codes < 0).any():
             strangers = ", ".join(map(repr, sorted(set(labels[codes < 0]), key=str)[:5]))
@@ -83,22 +83,44 @@ class Dataset:
         return codes.astype(np.int64), classes
 
 
+def _table(x: object) -> pd.DataFrame:
+    if getattr(x, "ndim", 2) > 2:
+        raise ValueError(
+            f"x must be a table of shape (examples, features); got {tuple(x.shape)}."
+            " Flatten each example: x.reshape(len(x), -1)."
+        )
+    table = pd.DataFrame(x)
+    if table.empty:
+        raise ValueError(
+            f"The data are empty: x has shape {table.shape}; at least one example of at least one"
+            " feature is needed."
+        )
+    return table
+
+
 def _numbers(table: pd.DataFrame, what: str) -> Array:
     """The table as floats, or an error that names the columns that hold something else."""
-    numbers = table.apply(pd.to_numeric, errors="coerce")
-    text = numbers.isna() & table.notna()
-    for problem, cells in {
-        "text where numbers are needed": text,
-        "missing values (NaN)": table.isna(),
-        "infinite values": np.isinf(numbers.astype(float)),
-    }.items():
-        if cells.to_numpy().any():
-            counts = cells.sum()
-            columns = ", ".join(f"{name!r} ({n})" for name, n in counts[counts > 0].items())
+    missing = table.isna().to_numpy()
+    numbers = table.apply(_convert).to_numpy(float, na_value=np.nan)
+    problems = {
+        "text or dates where numbers are needed": np.isnan(numbers) & ~missing,
+        "missing values (NaN)": missing,
+        "infinite values": np.isinf(numbers),
+    }
+    for problem, cells in problems.items():
+        counts = zip(table.columns, cells.sum(0), strict=True)
+        if columns := ", ".join(f"{name!r} ({n})" for name, n in counts if n):
             raise ValueError(
                 f"{what} has {problem} in {columns}; fill, convert or drop these before fitting."
             )
-    return numbers.to_numpy(float)
+    return numbers
+
+
+def _convert(column: pd.Series) -> pd.Series:
+    """Numbers as they are, numbers written as text read, anything else missing."""
+    if column.dtype.kind in "biuf":
+        return column
+    return pd.to_numeric(column.astype(str), errors="coerce")
 
 
 def load(name: str) -> Dataset:
@@ -166,7 +188,7 @@ def _generator(n: int, noise: float, seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """The examples of one part of a split: features ``x`` (n, d) and targets ``y`` as tensors.
 
@@ -184,7 +206,7 @@ class Part:
         return Part(self.x.to(device), self.y.to(device))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """A data set in three parts: ``train``, ``validation`` (to choose with) and ``test``.
 
@@ -234,16 +256,20 @@ def split(
     y = _corrupt(dataset, np.concatenate(rows[:2]), label_noise, seed)
     scaler = StandardScaler().fit(dataset.x[rows[0]]) if scale else None
     x = dataset.x if scaler is None else scaler.transform(dataset.x)
-    targets = torch.as_tensor(y if dataset.task == "classification" else y.astype(float))
-    targets = targets if dataset.task == "classification" else targets.to(dtype)
+    targets = torch.as_tensor(y, dtype=torch.int64 if dataset.classes else dtype)
     parts = [Part(torch.as_tensor(x[part], dtype=dtype), targets[part]) for part in rows]
-    return Split(*parts, dataset.task, None if dataset.classes is None else len(dataset.classes))
+    return Split(*parts, dataset.task, len(dataset.classes) if dataset.classes else None)
 
 
 def _draw(
     dataset: Dataset, train: int, validation: int, test: int | None, seed: int
 ) -> list[npt.NDArray[np.int64]]:
     n = len(dataset.x)
+    if not all(isinstance(size, Integral | None) for size in (train, validation, test)):
+        raise TypeError(
+            f"Sizes are numbers of examples; got train={train!r}, validation={validation!r},"
+            f" test={test!r}. For a share of the data: train=round(0.8 * {n})."
+        )
     test = n - train - validation if test is None else test
     if train < 1 or validation < 0 or test < 0 or train + validation + test > n:
         raise ValueError(
@@ -263,14 +289,12 @@ def _take(
     """Draw ``size`` of the rows, with the classes' shares kept where that is possible."""
     if size in (0, len(rows)):
         return rows[:size], rows[size:]
-    labels = dataset.y[rows] if dataset.task == "classification" else None
-    stratify = labels
-    if labels is not None:
-        rarest = np.unique(labels, return_counts=True)[1].min()
-        too_small = min(size, len(rows) - size) < len(np.unique(labels)) or rarest < 2
-        stratify = None if too_small else labels
-    drawn, left = train_test_split(rows, train_size=size, random_state=seed, stratify=stratify)
-    return drawn, left
+    strata = None
+    if dataset.task == "classification":
+        counts = np.unique(dataset.y[rows], return_counts=True)[1]
+        if min(size, len(rows) - size) >= len(counts) and counts.min() >= 2:
+            strata = dataset.y[rows]
+    return train_test_split(rows, train_size=size, random_state=seed, stratify=strata)
 
 
 def _corrupt(dataset: Dataset, rows: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray:
@@ -279,8 +303,8 @@ def _corrupt(dataset: Dataset, rows: npt.NDArray[np.int64], share: float, seed: 
         raise ValueError(f"label_noise is a share between 0 and 1; got {share}.")
     if share == 0:
         return dataset.y
-    if dataset.task == "regression":
-        raise ValueError("label_noise needs classes; a regression target has none to swap.")
+    if dataset.classes is None or len(dataset.classes) < 2:
+        raise ValueError("label_noise swaps labels: it needs classification with two classes.")
     rng = np.random.default_rng(seed)
     hit = rng.choice(rows, round(share * len(rows)), replace=False)
     y = dataset.y.copy()
