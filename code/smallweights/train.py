@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from smallweights.data import Part, Split
 from smallweights.penalties import Penalty
-from smallweights.select import Penalize, as_penalize, parameters_of
+from smallweights.select import Penalize, as_penalize, parameters_of, total
 
 
 class DivergedError(ArithmeticError):
@@ -56,9 +57,9 @@ class Training:
     def __post_init__(self) -> None:
         rules = {
             "steps must be an integer >= 0": _is_integer(self.steps) and self.steps >= 0,
-            "lr must be a finite number > 0": 0 < self.lr < float("inf"),
+            "lr must be a finite number > 0": _is_real(self.lr) and 0 < self.lr < float("inf"),
             "optimizer must be 'adam' or 'sgd'": self.optimizer in ("adam", "sgd"),
-            "momentum must lie in [0, 1)": 0 <= self.momentum < 1,
+            "momentum must lie in [0, 1)": _is_real(self.momentum) and 0 <= self.momentum < 1,
             "momentum must be 0 with Adam, which has its own": self.optimizer == "sgd"
             or self.momentum == 0,
             "method must be 'penalty', 'prox' or 'decay'": self.method
@@ -107,7 +108,11 @@ class Training:
 
 
 def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _is_record(record: object) -> bool:
@@ -121,9 +126,10 @@ class Fit:
     """A trained network, its history and its best state.
 
     ``model`` is the network after the last step, ``best`` at the recorded step with the lowest
-    validation loss (``best_step``), None without validation examples. ``history`` has a row a
-    recorded step: loss and (for classes) error on each part of the data, ``penalty_value``, and
-    ``norm``, the L2 norm of all weights without biases. ``method`` says how the penalty entered.
+    validation loss (``best_step``), None without validation examples; both are in evaluation mode.
+    ``history`` has a row a recorded step: loss and (for classes) error on each part of the data,
+    ``penalty_value``, and ``norm``, the L2 norm of all weights without biases. ``method`` says
+    how the penalty entered.
     """
 
     model: nn.Module
@@ -147,16 +153,17 @@ def fit(
 
     The loss is the mean cross-entropy for classes and the mean squared error for regression.
     ``penalty`` is one for all weights but the biases, a ``Penalize`` or None. ``seed`` orders the
-    mini-batches. ``device`` "auto" takes CUDA or MPS where there is one, the CPU otherwise.
-    ``progress`` shows a bar. Raises ``DivergedError`` when the loss is no longer finite, and
-    ``ValueError`` when network and data don't fit. Source: Goodfellow et al. (2016), equation 7.1.
-    Book section: norms.
+    mini-batches. Frozen parameters (``requires_grad=False``) stay as they are. ``device`` "auto"
+    takes CUDA or MPS where there is one, the CPU otherwise. ``progress`` shows a bar. Raises
+    ``DivergedError`` when the loss is no longer finite, and ``ValueError`` when network and data
+    don't fit. Source: Goodfellow et al. (2016), equation 7.1. Book section: norms.
     """
     training = training or Training()
     check_match(model, data)
-    place = find_device(device)
-    model, data = copy.deepcopy(model).to(place), data.to(place)
-    weights, penalties = parameters_of(model), as_penalize(penalty).assign(model)
+    place = find_device(device, data.train.x.dtype)
+    model, data = copy.deepcopy(model).to(place).train(), data.to(place)
+    weights = {name: w for name, w in parameters_of(model).items() if w.requires_grad}
+    penalties = as_penalize(penalty).assign(weights)
     optimizer = training.make_optimizer(weights.values())
     log = _Log(data, penalties, training.recorded())
     batches = training.batches(len(data.train), seed)
@@ -172,7 +179,7 @@ def fit(
             _decay(penalties, weights, training.lr)
         optimizer.step()
         if training.method == "prox":
-            _shrink(penalties, weights, training.prox_step())
+            _take_prox(penalties, weights, training.prox_step())
     log.write(training.steps, model)
     _check_finite(torch.tensor(log.rows[-1]["train_loss"]), training.steps, training)
     return log.result(model, describe(training))
@@ -185,12 +192,6 @@ def data_loss(data: Split, outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.mse_loss(outputs, targets)
 
 
-def total(penalties: Mapping[str, Penalty], weights: Mapping[str, Tensor]) -> Tensor:
-    """The value of all penalties together, a scalar."""
-    zero = next(iter(weights.values())).new_zeros(())
-    return sum((penalty.value(weights[name]) for name, penalty in penalties.items()), zero)
-
-
 @torch.no_grad()
 def _decay(penalties: Mapping[str, Penalty], weights: Mapping[str, Tensor], lr: float) -> None:
     for name, penalty in penalties.items():
@@ -198,7 +199,9 @@ def _decay(penalties: Mapping[str, Penalty], weights: Mapping[str, Tensor], lr: 
 
 
 @torch.no_grad()
-def _shrink(penalties: Mapping[str, Penalty], weights: Mapping[str, Tensor], step: float) -> None:
+def _take_prox(
+    penalties: Mapping[str, Penalty], weights: Mapping[str, Tensor], step: float
+) -> None:
     for name, penalty in penalties.items():
         weights[name].copy_(penalty.prox(weights[name], step))
 
@@ -217,6 +220,7 @@ class _Log:
     def write(self, step: int, model: nn.Module) -> None:
         if step not in self.steps:
             return
+        model.eval()  # dropout and the like are for training
         row: dict[str, float] = {"step": step}
         for name, part in self.data.parts().items():
             row |= _scores(self.data, name, part, model(part.x))
@@ -227,9 +231,10 @@ class _Log:
         if row.get("validation_loss", float("inf")) < self.lowest:
             self.lowest, self.best_step = row["validation_loss"], step
             self.best = copy.deepcopy(model)
+        model.train()
 
     def result(self, model: nn.Module, method: str) -> Fit:
-        return Fit(model, self.best, self.best_step, pd.DataFrame(self.rows), method)
+        return Fit(model.eval(), self.best, self.best_step, pd.DataFrame(self.rows), method)
 
 
 def _scores(data: Split, name: str, part: Part, outputs: Tensor) -> dict[str, float]:
@@ -254,27 +259,31 @@ def _check_finite(loss: Tensor, step: int, training: Training) -> None:
         )
 
 
-def find_device(device: str) -> torch.device:
-    """The device by name; "auto" is CUDA or MPS where there is one, the CPU otherwise."""
+def find_device(device: str, dtype: torch.dtype = torch.float32) -> torch.device:
+    """The device by name; "auto" is CUDA or MPS where there is one, the CPU otherwise.
+
+    MPS has no float64: such data stay on the CPU.
+    """
     if device != "auto":
         return torch.device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    mps = torch.backends.mps.is_available() and dtype != torch.float64
+    return torch.device("mps" if mps else "cpu")
 
 
 @torch.no_grad()
 def check_match(model: nn.Module, data: Split) -> None:
     """Raise ``ValueError`` unless the network takes these inputs and answers these targets."""
-    first = next(model.parameters())
-    x = data.train.x[:2]
+    _check_types(model, data)
+    first, x = next(model.parameters()), data.train.x[:2]
     if first.dtype != x.dtype:
         raise ValueError(
             f"The network computes in {first.dtype} but the data are {x.dtype}; give both the same"
             " dtype (the dtype arguments of the network and of split)."
         )
     try:
-        outputs = model(x.to(first.device))
+        outputs = copy.deepcopy(model).eval()(x.to(first.device))
     except RuntimeError as error:
         raise ValueError(
             f"The network does not take inputs of shape (n, {', '.join(map(str, x.shape[1:]))}):"
@@ -286,6 +295,18 @@ def check_match(model: nn.Module, data: Split) -> None:
         raise ValueError(
             f"The data have {what}, so the network must answer {wanted} for {len(x)} inputs;"
             f" it answers {tuple(outputs.shape)}."
+        )
+
+
+def _check_types(model: object, data: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model must be a torch.nn.Module; got {model!r}."
+            " fit takes one network; fit_many takes a function that makes one for a seed."
+        )
+    if not isinstance(data, Split):
+        raise TypeError(
+            f"data must be a Split; got {type(data).__name__}. Make one: split(dataset, train=200)."
         )
 
 
