@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, product
+from itertools import chain, groupby, product
+from os import PathLike
 from typing import Any
 
 import joblib
@@ -21,6 +22,7 @@ from torch import nn
 
 from smallweights.data import Split
 from smallweights.stacked import AnyPenalty, Chunk, Stacked, Trained, chunk_size, train_chunk
+from smallweights.storage import ChunkFolder
 from smallweights.train import Training, describe, find_device, show_progress
 
 
@@ -94,6 +96,7 @@ def fit_many(
     device: str = "auto",
     chunk: int | None = None,
     jobs: int | None = None,
+    folder: str | PathLike | None = None,
     progress: bool = False,
 ) -> Fits:
     """Train every combination of data, learning rate, seed and penalty, as ``fit`` would.
@@ -108,8 +111,13 @@ def fit_many(
     thread a core). Each chunk computes on one thread, so the result depends on neither. A replica
     that diverges is listed in ``diverged`` and leaves the others alone.
 
-    Raises ``ValueError`` when networks or data differ in shape, when the penalties are of
-    different kinds, or when a network keeps buffers (batch normalization), which a stack lacks.
+    ``folder`` keeps each finished chunk on this machine's disk; the same call on the same folder
+    goes on from there, even after a kill, and ends with the same numbers. Needs the extra
+    ``smallweights[full]``.
+
+    Raises ``ValueError`` when the networks, or the data of several seeds, differ in shape, when
+    the penalties are of different kinds, when a network keeps buffers (batch normalization), which
+    a stack lacks, and for a chunk in ``folder`` that is damaged or belongs to another run.
     Book section: norms.
     """
     training = training or Training()
@@ -117,7 +125,7 @@ def fit_many(
     place = find_device(device)
     size = chunk or chunk_size(model(seeds[0]), grid.splits[0], training, place)
     chunks = [grid.chunk(model, rows, training) for rows in grid.cut(size)]
-    results = map_chunks(train_chunk, chunks, place, jobs=jobs, progress=progress)
+    results = map_chunks(train_chunk, chunks, place, jobs=jobs, folder=folder, progress=progress)
     return collect(grid.labels, chunks[0].models[0], results, training)
 
 
@@ -130,9 +138,9 @@ class Grid:
     penalties: list[AnyPenalty]
 
     def cut(self, size: int) -> list[list[int]]:
-        """Rows cut into chunks: one learning rate each, and whole groups that share their data."""
+        """Rows cut into chunks of rows alike, of whole groups that share their data."""
         chunks: list[list[int]] = []
-        for _, rows in self.labels.groupby("lr", sort=False):
+        for rows in self._alike():
             groups = [list(group.index) for _, group in rows.groupby(["data", "seed"], sort=False)]
             width = len(groups[0])
             if width > size:
@@ -143,6 +151,13 @@ class Grid:
                 list(chain(*groups[i : i + together])) for i in range(0, len(groups), together)
             ]
         return chunks
+
+    def _alike(self) -> Iterator[pd.DataFrame]:
+        """The runs of rows that may train together: one learning rate, data of one shape."""
+        lrs = list(self.labels.lr)
+        shapes = [[part.x.shape for part in split.parts().values()] for split in self.splits]
+        for _, rows in groupby(self.labels.index, lambda row: (lrs[row], shapes[row])):
+            yield self.labels.loc[list(rows)]
 
     def chunk(
         self, model: Callable[[int], nn.Module], rows: list[int], training: Training
@@ -186,26 +201,51 @@ def map_chunks(
     place: torch.device,
     *,
     jobs: int | None = None,
+    folder: str | PathLike | None = None,
     progress: bool = False,
 ) -> list[Trained]:
-    """Train the chunks through joblib, each on one thread of its own."""
+    """Train the chunks through joblib, each on one thread of its own.
+
+    It is this process that writes to ``folder``, as the chunks come in: a worker may sit on
+    another machine, and one writer needs no locks.
+    """
+    kept = None if folder is None else ChunkFolder(folder, chunks, place)
+    done = {} if kept is None else kept.read()
+    left = [i for i in range(len(chunks)) if i not in done]
     if jobs is None and get_active_backend()[1] == 1:
         jobs = -1 if place.type == "cpu" else 1
     threads = torch.get_num_threads()
     try:
-        pool = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-        results = pool(joblib.delayed(_on_one_thread)(function, c, place) for c in chunks)
-        bar = show_progress(results, total=len(chunks), unit="chunk") if progress else results
-        return list(bar)
+        results = _as_they_come(
+            [joblib.delayed(_on_one_thread)(function, chunks[i], place, i) for i in left], jobs
+        )
+        bar = {"total": len(chunks), "initial": len(done), "unit": "chunk"}
+        for i, trained in show_progress(results, **bar) if progress else results:
+            done[i] = trained
+            if kept is not None:
+                kept.write(i, trained)
+        return [done[i] for i in range(len(chunks))]
     finally:
         torch.set_num_threads(threads)
 
 
+def _as_they_come(tasks: Sequence[tuple], jobs: int | None) -> Iterator[tuple[int, Trained]]:
+    """The tasks' results in the order in which they are ready."""
+    backend, _ = get_active_backend(prefer="threads")
+    if backend.supports_return_generator:
+        pool = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")
+        yield from pool(tasks)
+        return
+    size = joblib.effective_n_jobs(jobs)  # Ray hands out lists alone: a round at a time
+    for start in range(0, len(tasks), size):
+        yield from joblib.Parallel(n_jobs=jobs)(tasks[start : start + size])
+
+
 def _on_one_thread(
-    function: Callable[[Chunk, torch.device], Trained], chunk: Chunk, place: torch.device
-) -> Trained:
+    function: Callable[[Chunk, torch.device], Trained], chunk: Chunk, place: torch.device, i: int
+) -> tuple[int, Trained]:
     torch.set_num_threads(1)
-    return function(chunk, place)
+    return i, function(chunk, place)
 
 
 def collect(
