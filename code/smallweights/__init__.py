@@ -11,7 +11,7 @@ from smallweights.data import (
     two_moons,
 )
 from smallweights.ensemble import Fits, fit_many
-from smallweights.models import MLP
+from smallweights.models import CNN, LSTM, MLP
 from smallweights.penalties import L1, L2, ElasticNet, Exponential, Penalty
 from smallweights.select import Penalize
 from smallweights.train import DivergedError, Fit, Training, fit
@@ -19,8 +19,10 @@ from smallweights.train import DivergedError, Fit, Training, fit
 __version__ = "0.1.0"
 
 __all__ = [
+    "CNN",
     "L1",
     "L2",
+    "LSTM",
     "MLP",
     "Dataset",
     "DivergedError",

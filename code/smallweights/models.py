@@ -7,11 +7,15 @@ tensor, through ``torch.func.functional_call``, the same code answers (K, n, out
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
+from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+SIDE = 8  # pixels along each side of an image
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -45,6 +49,57 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """(n, in) to (n, out); with K stacked weights to (K, n, out)."""
         return affine(x, self.weight, self.bias)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
+    """Cross-correlation with one bank of kernels, or with K stacked banks, as ``affine`` does.
+
+    ``weight`` is (out, channels, k, k) with ``x`` of (n, channels, H, W), or (K, out, channels, k,
+    k) with ``x`` of (n, channels, H, W) or (G, n, channels, H, W). The stacked product takes every
+    patch as a column: with n = 32 it is about twice as fast as a grouped ``conv2d``.
+    """
+    if weight.dim() == 4:
+        return functional.conv2d(x, weight, bias, stride, padding)
+    replicas, out, _, size, _ = weight.shape
+    x = x if x.dim() == 5 else x.unsqueeze(0)
+    patches = _Patches.apply(functional.pad(x.movedim(1, -1), (0, 0, *[padding] * 4)), size, stride)
+    height, width, n = patches.shape[-3:]
+    wide = weight.reshape(len(x), -1, patches.shape[1:4].numel())
+    y = torch.baddbmm(bias.reshape(len(x), -1, 1), wide, patches.flatten(4).flatten(1, 3))
+    return y.view(replicas, out, height, width, n).movedim(-1, 1)
+
+
+class _Patches(torch.autograd.Function):
+    """The k × k patches of images (G, C, H, W, n), as (G, C, k, k, H', W', n).
+
+    Examples run fastest, so patches are copied, and their gradients added, in runs of n numbers.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int, stride: int) -> Tensor:  # noqa: ANN401
+        ctx.size, ctx.stride, ctx.shape = size, stride, x.shape
+        windows = x.unfold(2, size, stride).unfold(3, size, stride)
+        return windows.permute(0, 1, 5, 6, 2, 3, 4).contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        x = gradient.new_zeros(ctx.shape)
+        for i, j in product(range(ctx.size), repeat=2):
+            patch = gradient[:, :, i, j]
+            rows, columns = (
+                slice(start, start + (count - 1) * ctx.stride + 1, ctx.stride)
+                for start, count in zip((i, j), patch.shape[2:4], strict=True)
+            )
+            x[:, :, rows, columns] += patch
+        return x, None, None
+
+
+class Conv2d(nn.Conv2d):
+    """``nn.Conv2d`` with square kernels that also takes stacked weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, H, W) to (n, out, H', W'); with K stacked weights to (K, n, out, …)."""
+        return convolve(x, self.weight, self.bias, self.stride[0], self.padding[0])
 
 
 class Network(nn.Module):
@@ -105,3 +160,94 @@ class MLP(Network):
         """Inputs (n, d) to outputs (n, c): logits for classes, predictions for regression."""
         hidden = self.hidden(x)
         return self.layers[-1](hidden[-1] if hidden else x)
+
+
+class CNN(Network):
+    """A convolutional network for 8 × 8 images, given as rows of 64 pixels.
+
+    A 3 × 3 convolution and a ReLU for each of ``channels``, the first with stride 1, the others
+    with stride 2 (all with one pixel of zero padding), then one linear layer to ``outputs``.
+    Parameters are named ``convolutions.0.weight``, …, ``output.weight``, ``output.bias``. Raises
+    ``ValueError`` for no channels, a size below 1, or images shrunk to nothing by a fifth layer.
+    Source: LeCun et al. (1989), section 3. Book section: large weights.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (8, 16),
+        outputs: int = 10,
+        *,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if not 1 <= len(channels) <= 4 or min(*channels, outputs) < 1:
+            raise ValueError(
+                "channels must be one to four numbers >= 1, outputs a number >= 1;"
+                f" got {tuple(channels)} and {outputs}."
+            )
+        strides = [1, 2, 2, 2][: len(channels)]
+        self.convolutions = nn.ModuleList(
+            Conv2d(fan_in, fan_out, 3, stride, padding=1, dtype=dtype)
+            for (fan_in, fan_out), stride in zip(pairwise((1, *channels)), strides, strict=True)
+        )
+        side = 8 // prod(strides)
+        self.output = Linear(channels[-1] * side**2, outputs, dtype=dtype)
+        self.initialize(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (n, 64), row by row, to outputs (n, c)."""
+        x = _pixels(x).unflatten(-1, (1, SIDE, SIDE))
+        for convolution in self.convolutions:
+            x = torch.relu(convolution(x))
+        return self.output(x.flatten(-3))
+
+
+class LSTM(Network):
+    """A long short-term memory that reads an 8 × 8 image in 8 steps of 8 pixels.
+
+    Gates ``i, f, g, o = W x_t + b + R h_{t−1} + d``; cell ``c_t = σ(f) c_{t−1} + σ(i) tanh(g)``;
+    state ``h_t = σ(o) tanh(c_t)``; a linear layer takes the last state to ``outputs``. ``hidden``
+    is the size of the state. W, b, R, d are named ``lstm.input.weight``, ``lstm.input.bias``,
+    ``lstm.recurrent.weight``, ``lstm.recurrent.bias`` and have the rows of ``nn.LSTM``'s; then
+    ``output.weight``, ``output.bias``. Raises ``ValueError`` for a size below 1.
+    Source: Gers, Schmidhuber & Cummins (2000), section 3. Book section: norms.
+    """
+
+    def __init__(
+        self,
+        hidden: int = 32,
+        outputs: int = 10,
+        *,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if min(hidden, outputs) < 1:
+            raise ValueError(f"hidden and outputs must be >= 1; got {hidden} and {outputs}.")
+        self.lstm = nn.ModuleDict(
+            {
+                "input": Linear(SIDE, 4 * hidden, dtype=dtype),
+                "recurrent": Linear(hidden, 4 * hidden, dtype=dtype),
+            }
+        )
+        self.output = Linear(hidden, outputs, dtype=dtype)
+        self.initialize(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (n, 64), row by row, to outputs (n, c)."""
+        steps = _pixels(x).unflatten(-1, (SIDE, SIDE)).transpose(-3, -2)  # (…, 8 steps, n, 8)
+        inputs = self.lstm["input"](steps.flatten(-3, -2))  # all steps in one product
+        state = cell = inputs.new_zeros(*inputs.shape[:-2], x.shape[-2], self.output.in_features)
+        for gates in inputs.unflatten(-2, (SIDE, -1)).unbind(-3):
+            gates = gates + self.lstm["recurrent"](state)
+            i, f, g, o = gates.chunk(4, -1)
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+            state = torch.sigmoid(o) * torch.tanh(cell)
+        return self.output(state)
+
+
+def _pixels(x: Tensor) -> Tensor:
+    if x.shape[-1] != SIDE**2:
+        raise ValueError(f"Images must be rows of {SIDE**2} pixels; got {tuple(x.shape)}.")
+    return x
