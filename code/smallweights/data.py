@@ -101,7 +101,7 @@ def _table(x: object) -> pd.DataFrame:
 def _numbers(table: pd.DataFrame, what: str) -> Array:
     """The table as floats, or an error that names the columns that hold something else."""
     missing = table.isna().to_numpy()
-    numbers = table.apply(_convert).to_numpy(float, na_value=np.nan)
+    numbers = table.apply(_convert).to_numpy(float, na_value=np.nan, copy=True)
     problems = {
         "text or dates where numbers are needed": np.isnan(numbers) & ~missing,
         "missing values (NaN)": missing,
@@ -210,7 +210,8 @@ class Part:
 class Split:
     """A data set in three parts: ``train``, ``validation`` (to choose with) and ``test``.
 
-    ``classes`` is the number of classes, or None for regression. The held-out loss of the book is
+    ``classes`` is the number of classes, or None for regression; ``scaler`` takes raw features to
+    the network's inputs and back, None where nothing was scaled. The held-out loss of the book is
     the loss on ``test``.
     """
 
@@ -219,6 +220,7 @@ class Split:
     test: Part
     task: Task
     classes: int | None = None
+    scaler: StandardScaler | None = None
 
     def parts(self) -> dict[str, Part]:
         """The parts that hold examples, by name."""
@@ -258,7 +260,8 @@ def split(
     x = dataset.x if scaler is None else scaler.transform(dataset.x)
     targets = torch.as_tensor(y, dtype=torch.int64 if dataset.classes else dtype)
     parts = [Part(torch.as_tensor(x[part], dtype=dtype), targets[part]) for part in rows]
-    return Split(*parts, dataset.task, len(dataset.classes) if dataset.classes else None)
+    classes = len(dataset.classes) if dataset.classes else None
+    return Split(*parts, dataset.task, classes, scaler)
 
 
 def _draw(

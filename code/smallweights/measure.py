@@ -1,0 +1,163 @@
+"""What to measure on a trained network: size of the weights, sensitivity, saturation, bits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from smallweights.models import MLP
+from smallweights.select import parameters_of
+
+# The derivative of each saturating activation, written in terms of its output, over its maximum.
+_RELATIVE_SLOPE = {
+    "tanh": lambda h: 1 - h.square(),
+    "sigmoid": lambda h: 4 * h * (1 - h),
+}
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weight tensors without biases, by name."""
+    weights = {name: w.detach() for name, w in parameters_of(model).items() if w.dim() > 1}
+    if not weights:
+        raise ValueError("The network has no weight with two or more dimensions to measure.")
+    return weights
+
+
+def _all_weights(model: nn.Module) -> Tensor:
+    return torch.cat([w.flatten() for w in _weights(model).values()])
+
+
+def norms(model: nn.Module) -> pd.DataFrame:
+    """The size of the weights by layer: Σ|w| (``l1``), √Σw² (``l2``), the largest |w|, how many.
+
+    One row a weight tensor, biases left out. Source: Goodfellow et al. (2016), section 2.5.
+    Book section: large weights.
+    """
+    rows = {
+        name: {
+            "l1": w.abs().sum().item(),
+            "l2": w.norm().item(),
+            "largest": w.abs().max().item(),
+            "weights": w.numel(),
+        }
+        for name, w in _weights(model).items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")
+
+
+def norm(model: nn.Module) -> float:
+    """The L2 norm of all weights together, ``√Σw²``, biases left out.
+
+    Book section: large weights.
+    """
+    return _all_weights(model).norm().item()
+
+
+def input_gradient(model: nn.Module, x: Tensor) -> float:
+    """How steeply the outputs change with the inputs: the mean of ‖∂outputs/∂x‖_F over examples.
+
+    ``x`` is (n, d); the unit is output (logits for classes) per unit of input.
+    Source: Reed & Marks (1999), section 16.5. Book section: large weights.
+    """
+    _check_inputs(x)
+    x = x.detach().clone().requires_grad_()
+    outputs = model(x)
+    squares = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+    for column in outputs.unbind(1):
+        (gradient,) = torch.autograd.grad(column.sum(), x, retain_graph=True)
+        squares = squares + gradient.flatten(1).square().sum(1)
+    return squares.sqrt().mean().item()
+
+
+def _nudged(
+    model: nn.Module, x: Tensor, noise: float, repeats: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """The outputs (1, n, c) for x, and (repeats, n, c) for x with normal noise added."""
+    _check_inputs(x)
+    if not 0 < noise < math.inf:
+        raise ValueError(f"noise must be a finite standard deviation > 0; got {noise}.")
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1; got {repeats}.")
+    draws = np.random.default_rng(seed).normal(scale=noise, size=(repeats, *x.shape))
+    nudges = torch.as_tensor(draws, dtype=x.dtype, device=x.device)
+    with torch.no_grad():
+        moved = model((x + nudges).flatten(0, 1)).unflatten(0, (repeats, len(x)))
+        return model(x).unsqueeze(0), moved
+
+
+def output_change(
+    model: nn.Module, x: Tensor, noise: float, *, repeats: int = 5, seed: int = 0
+) -> float:
+    """How far the outputs move under input noise: √ of the mean of ‖f(x + ε) − f(x)‖².
+
+    ``noise`` is the standard deviation of the normal ε in units of the inputs; each of the n
+    examples is nudged ``repeats`` times, by the same draws for every network. The unit is that of
+    the outputs. Source: Reed & Marks (1999), p. 269. Book section: large weights.
+    """
+    still, moved = _nudged(model, x, noise, repeats, seed)
+    return (moved - still).square().sum(-1).mean().sqrt().item()
+
+
+def flips(model: nn.Module, x: Tensor, noise: float, *, repeats: int = 5, seed: int = 0) -> float:
+    """The share of nudged examples whose predicted class is no longer that of the example itself.
+
+    Arguments as for ``output_change``; needs a network with two or more outputs.
+    Source: Reed & Marks (1999), p. 269. Book section: large weights.
+    """
+    still, moved = _nudged(model, x, noise, repeats, seed)
+    if still.shape[-1] < 2:
+        raise ValueError("flips needs class outputs; this network has one. Use output_change.")
+    return (moved.argmax(-1) != still.argmax(-1)).double().mean().item()
+
+
+def saturation(model: MLP, x: Tensor, *, slope: float = 0.05) -> float:
+    """The share of hidden activations on the flat ends of tanh or sigmoid.
+
+    A unit counts as saturated for an example when its activation's slope is less than ``slope``
+    times the largest one (1 for tanh, ¼ for sigmoid). ``x`` is (n, d). Raises ``ValueError`` for
+    ReLU, which has no flat end that large weights push it to.
+    Source: Reed & Marks (1999), section 16.5. Book section: large weights.
+    """
+    _check_inputs(x)
+    activation = getattr(model, "activation", type(model).__name__)
+    if activation not in _RELATIVE_SLOPE:
+        raise ValueError(f"saturation needs an MLP with tanh or sigmoid units; got {activation}.")
+    if not 0 < slope < 1:
+        raise ValueError(f"slope must lie between 0 and 1; got {slope}.")
+    with torch.no_grad():
+        units = torch.cat([h.flatten() for h in model.hidden(x)])
+    return (_RELATIVE_SLOPE[activation](units) < slope).double().mean().item()
+
+
+def sparsity(model: nn.Module) -> float:
+    """The share of weights that are exactly zero, biases left out. Book section: norms."""
+    return (_all_weights(model) == 0).double().mean().item()
+
+
+def entropy(model: nn.Module, *, bin_width: float | None = None, bins: int = 64) -> float:
+    """The entropy of the weights' distribution, ``−Σ pᵢ log₂ pᵢ`` over histogram bins, in bits.
+
+    With ``bin_width`` the bins are a fixed grid in units of the weights: weights that are all
+    scaled down get fewer bits. Without, ``bins`` bins span the weights' own range: only the shape
+    of the distribution counts. Source: Hinton & van Camp (1993), section 2.
+    Book section: large weights.
+    """
+    weights = _all_weights(model).double().cpu().numpy()
+    if bin_width is None:
+        counts, _ = np.histogram(weights, bins=bins)
+    elif not 0 < bin_width < math.inf:
+        raise ValueError(f"bin_width must be a finite number > 0; got {bin_width}.")
+    else:
+        _, counts = np.unique(np.floor(weights / bin_width + 0.5), return_counts=True)
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum()) + 0.0
+
+
+def _check_inputs(x: Tensor) -> None:
+    if not isinstance(x, Tensor) or x.dim() < 2 or not len(x):
+        got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"x must be a tensor of inputs (n, d) with n >= 1; got {got}.")
