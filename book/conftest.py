@@ -1,0 +1,146 @@
+"""How pytest runs the book's notebooks: once, under nbval, with everything compared.
+
+nbval compares text and tables as exact strings. Three things are added: cells that were never run
+(or whose source changed since) fail, figures are compared within the tolerance of
+``tests/figures.py``, and each notebook has a budget of time and memory on one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.terminal import TerminalReporter
+from nbformat import NotebookNode
+from nbval.kernel import RunningKernel
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+from figures import difference
+from notebooks import is_stale
+
+SECONDS, MEGABYTES = 30, 1000
+FIGURES = ("image/png", "image/jpeg")
+IGNORING = ("skip", "check_exception")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix != ".ipynb" or parent.config.option.nbval:
+        return None
+    return StrictNotebook.from_parent(parent, path=file_path)
+
+
+class StrictNotebook(IPyNbFile):
+    """A notebook whose every output is compared; its last item checks the budget."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for item in super().collect():
+            yield StrictCell.from_parent(
+                self, name=item.name, cell_num=item.cell_num, cell=item.cell, options=item.options
+            )
+        yield Budget.from_parent(self, name="budget")
+
+    def setup(self) -> None:
+        self.seconds = 0.0
+        for name, value in ONE_THREAD.items():  # unless the caller asks for more threads
+            os.environ.setdefault(name, value)
+        super().setup()
+
+
+class StrictCell(IPyNbCell):
+    """A code cell: it was run, nothing of it is exempt, and its figures are compared."""
+
+    def runtest(self) -> None:
+        if is_stale(self.cell):
+            self.raise_cell_error(
+                f"{self.parent.path.name}: this cell was never run, or its source changed since;"
+                " run 'make notebooks'"
+            )
+        if any(self.options[name] for name in IGNORING) or not self.options["check"]:
+            self.raise_cell_error(
+                f"{self.parent.path.name}: no output of the book is exempt from comparison;"
+                " take the nbval marker off this cell"
+            )
+        self.cell.execution_count = 1  # the normal form drops the count that nbval looks for
+        start = time.perf_counter()
+        try:
+            super().runtest()
+        finally:
+            self.parent.seconds += time.perf_counter() - start
+
+    def compare_outputs(
+        self, test: list[NotebookNode], ref: list[NotebookNode], skip_compare: object = None
+    ) -> bool:
+        if not super().compare_outputs(test, ref, skip_compare):
+            self.comparison_traceback.insert(0, f"{self.parent.path.name}, {self.name}:")
+            return False
+        problem = _compare_figures(_figures(ref), _figures(test))
+        if problem:
+            self.comparison_traceback.append(f"{self.parent.path.name}, {self.name}: {problem}")
+        return problem is None
+
+
+def _figures(outputs: list[NotebookNode]) -> list[tuple[str, str]]:
+    return [
+        (mime, content)
+        for output in outputs
+        for mime, content in sorted(output.get("data", {}).items())
+        if mime in FIGURES
+    ]
+
+
+def _compare_figures(
+    expected: list[tuple[str, str]], received: list[tuple[str, str]]
+) -> str | None:
+    kinds, new_kinds = [mime for mime, _ in expected], [mime for mime, _ in received]
+    if kinds != new_kinds:
+        return f"figures: expected {kinds or 'none'}, received {new_kinds or 'none'}"
+    for number, ((_, one), (_, other)) in enumerate(zip(expected, received, strict=True)):
+        problem = difference(one, other)
+        if problem:
+            return f"figure {number}: {problem}"
+    return None
+
+
+class Budget(pytest.Item):
+    """The notebook's time and peak memory stay within what a small machine has."""
+
+    def runtest(self) -> None:
+        seconds, megabytes = self.parent.seconds, _peak_memory(self.parent.kernel)
+        self.user_properties.append(("budget", (self.parent.path.name, seconds, megabytes)))
+        if seconds > SECONDS or megabytes > MEGABYTES:
+            raise AssertionError(
+                f"{self.parent.path.name} took {seconds:.0f} s and {megabytes:.0f} MB; a notebook"
+                f" has {SECONDS} s and {MEGABYTES} MB."
+            )
+
+
+def _peak_memory(kernel: RunningKernel) -> float:
+    """The kernel's peak resident memory in megabytes."""
+    source = (
+        "import resource, sys\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss"
+        " / (1e6 if sys.platform == 'darwin' else 1e3))"
+    )
+    message = kernel.execute_cell_input(source, allow_stdin=False)
+    while True:
+        reply = kernel.get_message("iopub", timeout=30)
+        if reply["parent_header"].get("msg_id") == message and reply["msg_type"] == "stream":
+            return float(reply["content"]["text"])
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    rows = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", [])
+        if name == "budget"
+    ]
+    if rows:
+        terminalreporter.section(f"notebooks: at most {SECONDS} s and {MEGABYTES} MB each")
+    for name, seconds, megabytes in sorted(rows):
+        terminalreporter.write_line(f"{name:32} {seconds:6.1f} s {megabytes:6.0f} MB")
