@@ -30,6 +30,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     ``weight`` is (out, in), or (K, out, in) with ``x`` of (n, in) or (G, n, in): the first K/G
     layers see x[0], the next K/G see x[1], and so on. The layers of a group form one wide matrix,
     so a shared input is multiplied once; examples run fastest in the result's memory.
+    Book section: large weights.
     """
     if weight.dim() == 2:
         return functional.linear(x, weight, bias)
