@@ -13,6 +13,7 @@ from smallweights.data import (
 from smallweights.ensemble import Fits, fit_many
 from smallweights.models import CNN, LSTM, MLP
 from smallweights.penalties import L1, L2, ElasticNet, Exponential, Penalty
+from smallweights.search import Search, search
 from smallweights.select import Penalize
 from smallweights.train import DivergedError, Fit, Training, fit
 
@@ -33,6 +34,7 @@ __all__ = [
     "Part",
     "Penalize",
     "Penalty",
+    "Search",
     "Split",
     "Training",
     "fit",
@@ -40,6 +42,7 @@ __all__ = [
     "linear_teacher",
     "load",
     "noisy_sine",
+    "search",
     "split",
     "two_moons",
 ]

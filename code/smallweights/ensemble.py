@@ -238,7 +238,7 @@ def _as_they_come(tasks: Sequence[tuple], jobs: int | None) -> Iterator[tuple[in
         return
     size = joblib.effective_n_jobs(jobs)  # Ray hands out lists alone: a round at a time
     for start in range(0, len(tasks), size):
-        yield from joblib.Parallel(n_jobs=jobs)(tasks[start : start + size])
+        yield from joblib.Parallel(n_jobs=jobs, prefer="threads")(tasks[start : start + size])
 
 
 def _on_one_thread(
