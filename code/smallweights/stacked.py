@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from smallweights.backprop import Autograd, Backpropagation
 from smallweights.data import Part, Split
+from smallweights.models import MLP
 from smallweights.penalties import Penalty, stack
 from smallweights.select import Penalize, as_penalize, parameters_of
 from smallweights.train import Training, check_match
@@ -69,23 +71,20 @@ def chunk_size(model: nn.Module, data: Split, training: Training, place: torch.d
 def train_chunk(chunk: Chunk, place: torch.device) -> Trained:
     """Train the replicas of one chunk together."""
     training, data = chunk.training, _StackedData(chunk, place)
-    forward, weights = _stack_networks(chunk, data, place)
-    penalties = _stack_penalties(chunk, weights)
-    optimizer = training.make_optimizer(weights.values(), fused=place.type != "mps")
-    log = _StackedLog(data, penalties, training.recorded(), weights)
+    network = _Stack(chunk, data, place)
+    gradients = network.gradients(data)
+    penalties = _stack_penalties(chunk, network.trained)
+    optimizer = training.make_optimizer(network.trained.values(), fused=place.type != "mps")
+    log = _StackedLog(data, penalties, training.recorded(), network)
     for step, rows in enumerate(data.batches(training)):
-        log.write(step, forward, weights)
-        x, y = data.rows("train", rows)
-        losses = data.losses(forward(weights, x), y)
-        log.watch(step, losses)
-        losses.sum().backward()
-        with torch.no_grad():
-            _update(training, penalties, weights, optimizer)
-        optimizer.zero_grad()
-    log.write(training.steps, forward, weights)
-    return log.result(weights)
+        log.write(step)
+        log.watch(gradients(*data.rows("train", rows)))
+        _update(training, penalties, network.trained, optimizer)
+    log.write(training.steps)
+    return log.result()
 
 
+@torch.no_grad()
 def _update(
     training: Training,
     penalties: Mapping[str, Penalty],
@@ -151,65 +150,93 @@ class _StackedData:
             return y.expand(self.replicas, *y.shape)
         return y.repeat_interleave(self.replicas // self.groups, 0)
 
-    def losses(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """The K losses of outputs (K, n, c)."""
-        targets = self._targets(y)
+    def losses(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The K losses of outputs (K, n, c), and the gradient of each with respect to its own."""
+        outputs, targets = outputs.mT, self._targets(y)  # (K, c, n), as it lies in memory
         if self.task == "classification":
-            terms = functional.cross_entropy(outputs.mT, targets, reduction="none")
-            return terms.mean(1)
-        return (outputs - targets).square().mean((1, 2))
+            index = targets.unsqueeze(1)
+            logs = functional.log_softmax(outputs, 1)
+            losses = -logs.gather(1, index).mean((1, 2))
+            gradient = logs.exp_().scatter_add_(1, index, -torch.ones_like(logs[:, :1]))
+            return losses, gradient.div_(outputs.shape[2]).mT
+        gap = outputs - targets.mT
+        return gap.square().mean((1, 2)), gap.mul(2 / gap[0].numel()).mT
 
     def errors(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The K shares of wrong classes."""
         return (outputs.argmax(-1) != self._targets(y)).double().mean(1)
 
 
-def _stack_networks(
-    chunk: Chunk, data: _StackedData, place: torch.device
-) -> tuple[Callable[[Stacked, Tensor], Tensor], Stacked]:
-    """The stack's forward function, and its weights as leaves that take gradients."""
+class _Stack:
+    """K networks as one: their weights stacked by name, and a function that runs them all.
+
+    ``trained`` are the weights that take gradients; the others are frozen.
+    """
+
+    def __init__(self, chunk: Chunk, data: _StackedData, place: torch.device) -> None:
+        self.template = chunk.models[0]
+        _check_stackable(chunk)
+        networks = [parameters_of(model) for model in chunk.models]
+        self.weights: Stacked = {
+            name: torch.stack([network[name].detach() for network in networks])
+            .to(place)
+            .requires_grad_(weight.requires_grad)
+            for name, weight in networks[0].items()
+        }
+        self.trained = {name: w for name, w in self.weights.items() if w.requires_grad}
+        self.skeleton = copy.deepcopy(self.template).to("meta").train()
+        self.run = self._call if getattr(self.template, "takes_stacks", False) else self._map
+        self.groups = data.groups
+
+    def gradients(self, data: _StackedData) -> Callable[[Tensor, Tensor], Tensor]:
+        """The function that writes the K gradients on examples (x, y) and answers the K losses."""
+        if type(self.template) is MLP and len(self.trained) == len(self.weights):
+            return Backpropagation(self.template, self.weights, self.groups, data.losses)
+        return Autograd(self.run, self.trained, data.losses)
+
+    def _call(self, x: Tensor) -> Tensor:
+        return functional_call(self.skeleton, self.weights, (x,))
+
+    def _map(self, x: Tensor) -> Tensor:
+        """The outputs of networks that are not the book's: mapped by ``torch.vmap``."""
+
+        def one(weights: Stacked, x: Tensor) -> Tensor:
+            return functional_call(self.skeleton, weights, (x,))
+
+        shared = self.groups == 1
+        if not shared:
+            x = x.repeat_interleave(len(next(iter(self.weights.values()))) // self.groups, 0)
+        try:
+            return torch.vmap(one, in_dims=(0, None if shared else 0))(self.weights, x)
+        except (RuntimeError, NotImplementedError) as error:
+            raise ValueError(
+                "torch.vmap cannot stack this network (dropout, nn.LSTM and steps that depend on"
+                f" values are beyond it): {error} Train its replicas one by one, with fit."
+            ) from error
+
+
+def _check_stackable(chunk: Chunk) -> None:
     template = chunk.models[0]
     if list(template.buffers()):
         raise ValueError(
             "fit_many cannot stack networks with buffers (batch normalization keeps some);"
             " train them with fit, or use layers that keep no running statistics."
         )
+    shapes = {name: tuple(w.shape) for name, w in parameters_of(template).items()}
+    for model in chunk.models:
+        if (other := {name: tuple(w.shape) for name, w in parameters_of(model).items()}) != shapes:
+            raise ValueError(
+                "fit_many trains networks of one architecture together; got weights of shapes"
+                f" {shapes} and {other}. Call it once for each architecture."
+            )
     for split in chunk.data:
         check_match(template, split)
-    networks = [parameters_of(model) for model in chunk.models]
-    weights = {
-        name: torch.stack([network[name].detach() for network in networks])
-        .to(place)
-        .requires_grad_()
-        for name in networks[0]
-    }
-    skeleton = copy.deepcopy(template).to("meta")
-    if getattr(template, "takes_stacks", False):
-        return lambda ws, x: functional_call(skeleton, ws, (x,)), weights
-    return _by_vmap(skeleton, data), weights
-
-
-def _by_vmap(skeleton: nn.Module, data: _StackedData) -> Callable[[Stacked, Tensor], Tensor]:
-    """The forward function of a network that is not the book's: mapped by ``torch.vmap``."""
-    shares = data.replicas // data.groups
-
-    def one(weights: Stacked, x: Tensor) -> Tensor:
-        return functional_call(skeleton, weights, (x,))
-
-    def forward(weights: Stacked, x: Tensor) -> Tensor:
-        if data.groups == 1:
-            return torch.vmap(one, in_dims=(0, None))(weights, x)
-        return torch.vmap(one)(weights, x.repeat_interleave(shares, 0))
-
-    return forward
 
 
 def _stack_penalties(chunk: Chunk, weights: Stacked) -> dict[str, Penalty]:
     """Each tensor's penalty with the K replicas' strengths stacked."""
-    each = [
-        as_penalize(penalty).assign(model)
-        for penalty, model in zip(chunk.penalties, chunk.models, strict=True)
-    ]
+    one = {name: w[0] for name, w in weights.items()}
+    each = [as_penalize(penalty).assign(one) for penalty in chunk.penalties]
     names = [name for name in weights if any(name in penalties for penalties in each)]
     off = {name: next(p[name] for p in each if name in p) * 0.0 for name in names}
     return {name: stack([p.get(name, off[name]) for p in each], weights[name]) for name in names}
@@ -223,58 +250,73 @@ class _StackedLog:
         data: _StackedData,
         penalties: Mapping[str, Penalty],
         steps: list[int],
-        weights: Stacked,
+        network: _Stack,
     ) -> None:
-        self.data, self.penalties, self.steps = data, penalties, set(steps)
+        self.data, self.penalties, self.steps, self.network = data, penalties, steps, network
         self.rows: list[Stacked] = []
-        self.best = {name: w.detach().clone() for name, w in weights.items()}
+        self.best = {name: w.detach().clone() for name, w in network.weights.items()}
         self.lowest = torch.full((data.replicas,), torch.inf, device=data.place)
         self.best_step = torch.full((data.replicas,), -1, device=data.place)
-        self.diverged_at = torch.full((data.replicas,), -1, device=data.place)
+        self.alive = torch.ones(data.replicas, dtype=torch.bool, device=data.place)
+        self.survived = torch.zeros(data.replicas, dtype=torch.long, device=data.place)
 
-    def watch(self, step: int, losses: Tensor) -> None:
-        new = (self.diverged_at < 0) & ~losses.detach().isfinite()
-        self.diverged_at.masked_fill_(new, step)
+    def watch(self, losses: Tensor) -> None:
+        """A replica survives a step whose loss is finite, unless it died before."""
+        self.alive &= losses.isfinite()
+        self.survived += self.alive
 
     @torch.no_grad()
-    def write(
-        self, step: int, forward: Callable[[Stacked, Tensor], Tensor], weights: Stacked
-    ) -> None:
-        if step not in self.steps:
+    def write(self, step: int) -> None:
+        if step != self.steps[len(self.rows)]:
             return
         row: Stacked = {}
+        self.network.skeleton.eval()  # as fit does: dropout and the like are for training
         for part in self.data.parts:
             x, y = self.data.rows(part, slice(None))
-            outputs = forward(weights, x)
-            row[f"{part}_loss"] = self.data.losses(outputs, y)
+            outputs = self.network.run(x)
+            row[f"{part}_loss"], _ = self.data.losses(outputs, y)
             if self.data.task == "classification":
                 row[f"{part}_error"] = self.data.errors(outputs, y)
-        self.watch(step, row["train_loss"])
-        row["penalty_value"] = self._per_replica(
-            penalty._summands(weights[name]) for name, penalty in self.penalties.items()
-        )
-        row["norm"] = self._per_replica(w.square() for w in weights.values() if w.dim() > 2).sqrt()
-        alive = self.diverged_at < 0
-        self.rows.append({name: torch.where(alive, v, torch.nan) for name, v in row.items()})
+        self.network.skeleton.train()
+        self.rows.append(row | self._sizes())
         if "validation_loss" in row:
-            self._keep_best(step, row["validation_loss"], weights)
+            self._keep_best(step, row["validation_loss"])
 
-    def _per_replica(self, tensors: Iterator[Tensor]) -> Tensor:
+    def _sizes(self) -> Stacked:
+        weights = self.network.weights
+        terms = [p._summands(weights[name]) for name, p in self.penalties.items()]
+        squares = [w.square() for w in weights.values() if w.dim() > 2]
+        return {
+            "penalty_value": self._per_replica(terms),
+            "norm": self._per_replica(squares).sqrt(),
+        }
+
+    def _per_replica(self, tensors: list[Tensor]) -> Tensor:
         zero = torch.zeros(self.data.replicas, device=self.data.place)
         return sum((tensor.flatten(1).sum(1) for tensor in tensors), zero)
 
-    def _keep_best(self, step: int, losses: Tensor, weights: Stacked) -> None:
-        better = losses < self.lowest
+    def _keep_best(self, step: int, losses: Tensor) -> None:
+        better = (losses < self.lowest) & self.alive
         self.lowest = torch.where(better, losses, self.lowest)
         self.best_step.masked_fill_(better, step)
         for name, best in self.best.items():
-            best[better] = weights[name].detach()[better]
+            best[better] = self.network.weights[name].detach()[better]
 
-    def result(self, weights: Stacked) -> Trained:
+    def result(self) -> Trained:
+        """All that was seen; the scores of a replica are NaN from the step where it died."""
+        self.watch(self.rows[-1]["train_loss"])
+        steps = torch.tensor(self.steps, device=self.data.place).unsqueeze(1)
+        valid = self.alive | (steps < self.survived)
         scores = {
-            name: torch.stack([row[name].double() for row in self.rows]).cpu()
+            name: torch.stack([row[name].double() for row in self.rows]).where(valid, torch.nan)
             for name in self.rows[0]
         }
-        final = {name: w.detach().cpu() for name, w in weights.items()}
-        best = {name: w.cpu() for name, w in self.best.items()}
-        return Trained(final, best, self.best_step.cpu(), self.diverged_at.cpu(), scores)
+        diverged_at = self.survived.masked_fill(self.alive, -1)
+        weights = self.network.weights
+        stacks = [{name: w.detach().cpu() for name, w in ws.items()} for ws in (weights, self.best)]
+        return Trained(
+            *stacks,
+            self.best_step.cpu(),
+            diverged_at.cpu(),
+            {name: score.cpu() for name, score in scores.items()},
+        )
