@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -53,15 +54,20 @@ class StrictNotebook(IPyNbFile):
 class StrictCell(IPyNbCell):
     """A code cell: it was run, nothing of it is exempt, and its figures are compared."""
 
+    @property
+    def place(self) -> str:
+        """Which notebook, which cell."""
+        return f"{self.parent.path.name}, {self.name}"
+
     def runtest(self) -> None:
         if is_stale(self.cell):
             self.raise_cell_error(
-                f"{self.parent.path.name}: this cell was never run, or its source changed since;"
+                f"{self.place}: this cell was never run, or its source changed since;"
                 " run 'make notebooks'"
             )
         if any(self.options[name] for name in IGNORING) or not self.options["check"]:
             self.raise_cell_error(
-                f"{self.parent.path.name}: no output of the book is exempt from comparison;"
+                f"{self.place}: no output of the book is exempt from comparison;"
                 " take the nbval marker off this cell"
             )
         self.cell.execution_count = 1  # the normal form drops the count that nbval looks for
@@ -71,15 +77,26 @@ class StrictCell(IPyNbCell):
         finally:
             self.parent.seconds += time.perf_counter() - start
 
+    def format_output_compare(self, key: str, left: object, right: object) -> None:
+        """Show both outputs around the place where they part; nbval would show their ends."""
+        expected, received = str(left), str(right)
+        pairs = enumerate(zip_longest(expected, received))
+        at = next(place for place, (one, other) in pairs if one != other)
+        window = slice(max(0, at - 60), at + 60)
+        self.comparison_traceback.append(
+            f"{key} differs from character {at} on:\n"
+            f"  expected …{expected[window]!r}…\n  received …{received[window]!r}…"
+        )
+
     def compare_outputs(
         self, test: list[NotebookNode], ref: list[NotebookNode], skip_compare: object = None
     ) -> bool:
         if not super().compare_outputs(test, ref, skip_compare):
-            self.comparison_traceback.insert(0, f"{self.parent.path.name}, {self.name}:")
+            self.comparison_traceback.insert(0, f"{self.place}:")
             return False
         problem = _compare_figures(_figures(ref), _figures(test))
         if problem:
-            self.comparison_traceback.append(f"{self.parent.path.name}, {self.name}: {problem}")
+            self.comparison_traceback.append(f"{self.place}: {problem}")
         return problem is None
 
 

@@ -1,0 +1,310 @@
+"""The runner of the notebooks catches every way in which a page could differ from its code.
+
+``sample.ipynb`` has one output of each kind. Copies of it are corrupted, one way each, and run in
+one go by the very runner that runs the book; ``canary.ipynb`` is broken for good.
+"""
+
+import base64
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image, ImageDraw
+
+import claims
+from figures import difference
+from notebooks import BOOK, digest, execute, normal_form, notebooks, problems
+
+TESTS = Path(__file__).parent
+SAMPLE = TESTS / "sample.ipynb"
+PRINTED, TABLE, FIGURE, EXPLORER, VERDICT = range(1, 6)  # the sample's code cells
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def edit_text(number, mime, old, new):
+    def corrupt(notebook):
+        data = code_cells(notebook)[number].outputs[0].data
+        assert old in data[mime]
+        data[mime] = data[mime].replace(old, new)
+
+    return corrupt
+
+
+def edit_printed_digit(notebook):
+    output = code_cells(notebook)[PRINTED].outputs[0]
+    assert "0.5" in output.text
+    output.text = output.text.replace("0.5", "0.6")
+
+
+def figure_of(notebook):
+    return code_cells(notebook)[FIGURE].outputs[0].data
+
+
+def decoded(content):
+    return Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB")
+
+
+def encoded(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def replace_figure(notebook):
+    other = nbformat.read(BOOK / "large_weights" / "growing.ipynb", as_version=4)
+    figure = next(
+        output.data["image/png"]
+        for cell in code_cells(other)
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    )
+    figure_of(notebook)["image/png"] = figure
+
+
+def move_one_point(notebook):
+    """Paint the first data point white, and draw it again by its own width to the right."""
+    image = decoded(figure_of(notebook)["image/png"])
+    blue = [
+        (x, y)
+        for x in range(image.width)
+        for y in range(image.height)
+        if image.getpixel((x, y)) == (0, 0x72, 0xB2)
+    ]
+    left = min(x for x, _ in blue)
+    point = [(x, y) for x, y in blue if x < left + 12]
+    draw = ImageDraw.Draw(image)
+    draw.point(point, "white")
+    draw.point([(x + 12, y) for x, y in point], (0, 0x72, 0xB2))
+    figure_of(notebook)["image/png"] = encoded(image)
+
+
+def delete_output(notebook):
+    code_cells(notebook)[TABLE].outputs = []
+
+
+def delete_figure(notebook):
+    code_cells(notebook)[FIGURE].outputs = []
+
+
+def change_source(notebook):
+    cell = code_cells(notebook)[PRINTED]
+    cell.source = cell.source.replace('"mean"', '"average"')
+
+
+def never_run(notebook):
+    cell = code_cells(notebook)[VERDICT]
+    cell.metadata.pop("source_digest")
+
+
+def exempt_a_cell(notebook):
+    code_cells(notebook)[PRINTED].metadata["tags"] = ["nbval-ignore-output"]
+
+
+# Each way is tried in a cell of its own; the ways of one copy hit different cells.
+COPIES: list[dict[str, tuple[Callable, int, str]]] = [
+    {
+        "printed_digit": (edit_printed_digit, PRINTED, "0.6"),
+        "table_cell": (edit_text(TABLE, "text/html", "0.25", "0.26"), TABLE, "0.26"),
+        "replaced_figure": (replace_figure, FIGURE, "expected .* pixels, received|pixels differ"),
+        "swapped_frames": (
+            edit_text(EXPLORER, "text/html", "data-alpha='0.1'", "data-alpha='0.2'"),
+            EXPLORER,
+            "data-alpha='0.2'",
+        ),
+        "flipped_verdict": (
+            edit_text(VERDICT, "text/plain", "W9 holds", "W9 does not hold"),
+            VERDICT,
+            "W9 does not hold",
+        ),
+    },
+    {
+        "deleted_output": (delete_output, TABLE, "[Uu]nexpected output"),
+        "moved_point": (move_one_point, FIGURE, "pixels differ"),
+        "changed_source": (change_source, PRINTED, "its source changed"),
+        "never_run": (never_run, VERDICT, "never run"),
+    },
+    {
+        "deleted_figure": (delete_figure, FIGURE, "[Uu]nexpected output|expected none, received"),
+        "exempted_cell": (exempt_a_cell, PRINTED, "no output of the book is exempt"),
+    },
+]
+CORRUPTIONS = [
+    pytest.param(f"copy{k}", way, id=name)
+    for k, copy in enumerate(COPIES)
+    for name, way in copy.items()
+]
+
+
+def run_notebooks(folder):
+    shutil.copy(BOOK / "conftest.py", folder)
+    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "-p", "no:xdist"]
+    command += ["-c", str(TESTS.parent / "pyproject.toml"), "--rootdir", str(TESTS.parent)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    return subprocess.run(
+        [*command, str(folder)], capture_output=True, text=True, env=environment, cwd=folder
+    )
+
+
+@pytest.fixture(scope="module")
+def corrupted_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corrupted")
+    shutil.copy(SAMPLE, folder / "intact.ipynb")
+    for number, copy in enumerate(COPIES):
+        notebook = nbformat.read(SAMPLE, as_version=4)
+        for corrupt, _, _ in copy.values():
+            corrupt(notebook)
+        nbformat.write(notebook, folder / f"copy{number}.ipynb")
+    return run_notebooks(folder).stdout
+
+
+def failures(output, name):
+    return re.findall(rf"^FAILED \S*\b{name}\.ipynb::(Cell \d+|budget)", output, flags=re.M)
+
+
+@pytest.mark.parametrize(("name", "way"), CORRUPTIONS)
+def test_corruption_is_caught_in_its_cell(corrupted_run, name, way):
+    assert f"Cell {way[1]}" in failures(corrupted_run, name)
+
+
+@pytest.mark.parametrize(("name", "way"), CORRUPTIONS)
+def test_message_names_notebook_cell_and_difference(corrupted_run, name, way):
+    _, cell, difference = way
+    report = corrupted_run.split(f"{name}.ipynb, Cell {cell}:", 1)
+    assert len(report) == 2
+    assert re.search(difference, report[1].split(".ipynb, Cell ")[0])
+
+
+@pytest.mark.parametrize("number", range(len(COPIES)))
+def test_untouched_cells_pass(corrupted_run, number):
+    touched = {f"Cell {cell}" for _, cell, _ in COPIES[number].values()}
+    assert set(failures(corrupted_run, f"copy{number}")) == touched
+
+
+def test_intact_notebook_passes(corrupted_run):
+    assert failures(corrupted_run, "intact") == []
+
+
+def test_budget_report_lists_each_notebook(corrupted_run):
+    assert re.search(r"^intact\.ipynb +\d+\.\d s +\d+ MB$", corrupted_run, flags=re.M)
+
+
+def test_canary_notebook_fails(tmp_path):
+    shutil.copy(TESTS / "canary.ipynb", tmp_path)
+    result = run_notebooks(tmp_path)
+    assert result.returncode == 1
+    assert failures(result.stdout, "canary") == ["Cell 0"]
+
+
+def test_budget_fails_a_notebook_over_its_memory(tmp_path):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("a = b'1' * 1_200_000_000")]
+    )
+    notebook.cells[0].metadata["source_digest"] = digest(notebook.cells[0])
+    nbformat.write(notebook, tmp_path / "large.ipynb")
+    result = run_notebooks(tmp_path)
+    assert failures(result.stdout, "large") == ["budget"]
+    assert "a notebook has" in result.stdout
+
+
+@pytest.mark.parametrize("path", [*notebooks(), SAMPLE], ids=lambda path: path.stem)
+def test_notebook_is_in_normal_form(path):
+    assert problems(path) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda nb: code_cells(nb)[1].update(execution_count=7), "normal form"),
+        (lambda nb: nb.cells[0].update(id="f00"), "normal form"),
+        (lambda nb: nb.metadata.update(widgets={}), "normal form"),
+        (lambda nb: code_cells(nb)[1].metadata.update(execution={"iopub": "now"}), "normal form"),
+        (change_source, "changed since"),
+    ],
+    ids=["execution count", "cell id", "widget state", "timestamp", "source"],
+)
+def test_check_refuses_what_is_not_normal(tmp_path, spoil, says):
+    notebook = nbformat.read(SAMPLE, as_version=4)
+    spoil(notebook)
+    path = tmp_path / "spoiled.ipynb"
+    nbformat.write(notebook, path)
+    assert any(says in problem for problem in problems(path))
+
+
+def test_executing_again_changes_no_byte(tmp_path, monkeypatch):
+    copy = tmp_path / "again.ipynb"
+    shutil.copy(SAMPLE, copy)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    execute(copy)
+    assert copy.read_bytes() == SAMPLE.read_bytes()
+
+
+def test_a_changed_sentence_changes_one_line():
+    notebook = nbformat.read(SAMPLE, as_version=4)
+    before = normal_form(notebook).splitlines()
+    notebook.cells[0].source = notebook.cells[0].source.replace("every kind", "each kind")
+    after = normal_form(notebook).splitlines()
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+
+
+def test_same_figure_within_tolerance():
+    image = Image.new("RGB", (400, 300), "white")
+    nudged = image.copy()
+    nudged.putpixel((5, 5), (230, 230, 230))
+    assert difference(encoded(image), encoded(nudged)) is None
+
+
+def test_index_of_claims_is_in_step_with_the_notebooks():
+    assert claims.PAGE.read_text() == claims.current()
+
+
+def test_index_refuses_a_claim_it_does_not_list():
+    with pytest.raises(ValueError, match="does not list: \\['X1'\\]"):
+        claims.page({"Chapter": {}}, {"X1": {}})
+
+
+def test_claim_without_experiment_shows_as_open():
+    text = claims.page({"Chapter": {"N1": ["A statement.", []]}}, {})
+    assert "| **N1** A statement. | open | | |" in text
+
+
+KINDS = re.compile(r"\b(does not hold|holds if|holds)\b")
+
+
+def named_verdicts(path):
+    """(claim, verdict named in prose, verdict computed) for each mention, notebook by notebook."""
+    records = claims.verdicts([path])
+    claim = None
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            outputs = [output.get("data", {}).get(claims.MIME) for output in cell.outputs]
+            claim = next((record["claim"] for record in outputs if record), claim)
+            continue
+        for line in re.split(r"(?<=[.!?])\s", cell.source):
+            about = re.findall(r"\b([WNAT]\d+)\b", line) or [claim]
+            for kind in KINDS.findall(line):
+                for name in about:
+                    if name in records:
+                        yield name, kind, KINDS.match(records[name]["ruling"]).group()
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_prose_names_no_other_verdict_than_the_computed(path):
+    assert [row for row in named_verdicts(path) if row[1] != row[2]] == []
+
+
+def test_prose_that_names_another_verdict_is_found(tmp_path):
+    notebook = nbformat.read(SAMPLE, as_version=4)
+    notebook.cells.append(nbformat.v4.new_markdown_cell("As you see, W9 does not hold."))
+    path = tmp_path / "liar.ipynb"
+    nbformat.write(notebook, path)
+    assert list(named_verdicts(path)) == [("W9", "does not hold", "holds")]
