@@ -223,11 +223,15 @@ class TestChoice:
         assert (found.best, found.simplest) == (0.1, 10.0)
         assert "Left out because replicas diverged: alpha 1 (1 of 5)." in str(found)
 
+    def test_of_a_tie_the_largest_alpha_is_best(self):
+        assert handmade([2.0, 1.0, 1.0, 3.0], [0.0] * 4).best == 1.0
+        assert engine._interval(cells(np.ones((3, 2, 2)))) == (100.0, 100.0)
+
     def test_it_explains_itself_with_its_numbers(self):
         assert str(handmade([3.0, 1.0, 1.5, 1.7], [0.1, 0.6, 9.0, 9.0])) == (
             "Alpha 0.1 has the lowest held-out cross-entropy, 1.00 ± 0.60 (standard error over"
-            " 5 folds); drawn again, folds and seeds would put the minimum between 0.1 and 10"
-            " (95 %). The simplest choice within one standard error is alpha 1 (1.50)."
+            " 5 folds); other folds and seeds would put the minimum between 0.1 and 10 (95 %)."
+            " The simplest choice within one standard error is alpha 1 (1.50)."
         )
 
 

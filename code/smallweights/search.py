@@ -65,7 +65,7 @@ class Search:
 
     @property
     def best(self) -> float:
-        """The alpha with the lowest mean held-out score."""
+        """The alpha with the lowest mean held-out score, the largest of those that tie."""
         return float(self._lowest.alpha)
 
     @property
@@ -85,7 +85,8 @@ class Search:
 
     @property
     def _lowest(self) -> pd.Series:
-        return self.candidates.loc[self.candidates["mean"].idxmin()]
+        lowest = self.candidates[self.candidates["mean"] == self.candidates["mean"].min()]
+        return lowest.loc[lowest.alpha.idxmax()]
 
     def explain(self) -> str:
         """The choice and its uncertainty in words."""
@@ -93,10 +94,11 @@ class Search:
         digits = _digits(low.standard_error)
         start, end = self.interval
         units = {"fold": "folds", "seed": "hold-out splits"}[self.over]
+        drawn = {"fold": "folds and seeds", "seed": "splits"}[self.over]
         sentences = [
             f"Alpha {self.best:g} has the lowest held-out {self.measure.split(' (')[0]},"
             f" {low['mean']:,.{digits}f} ± {low.standard_error:,.{digits}f} (standard error over"
-            f" {low.n:.0f} {units}); drawn again, {units} and seeds would put the minimum between"
+            f" {low.n:.0f} {units}); other {drawn} would put the minimum between"
             f" {start:g} and {end:g} (95 %).",
             self._explain_edge(),
             self._explain_simplest(digits),
@@ -332,7 +334,7 @@ def _interval(scores: pd.DataFrame, draws: int = 2000) -> tuple[float, float]:
         rng.multinomial(size, np.full(size, 1 / size), draws) for size in cube.shape[1:]
     )
     means = np.einsum("bf,afs,bs->ba", fold_weights, cube, seed_weights)
-    lowest = alphas.to_numpy()[means.argmin(1)]
+    lowest = alphas.to_numpy()[::-1][means[:, ::-1].argmin(1)]  # of a tie, the largest
     low, high = np.quantile(lowest, [0.025, 0.975], method="inverted_cdf")
     return float(low), float(high)
 
