@@ -49,8 +49,9 @@ lint: $(READY)  ## check the style of the code, notebooks included
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter-lab --ServerApp.root_dir=book
 
-notebooks: $(READY)  ## execute every notebook anew and normalize it
+notebooks: $(READY)  ## execute every notebook anew, normalize it, rewrite the index of claims
 	$(BIN)/python tests/notebooks.py execute
+	$(BIN)/python tests/claims.py
 
 pins: $(READY)  ## compile requirements.txt anew from the ranges in pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --all-extras --strip-extras --no-header --no-annotate \
