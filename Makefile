@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint lab notebooks pins clean
+.PHONY: help book test test-matrix lint lab notebooks pins clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ book: $(READY)  ## build the book into _build/html and say which page to open
 
 test: lint book  ## check the code, build the book, run the tests of package, notebooks and pages
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-matrix: $(READY)  ## run the notebooks on three instruction sets, with one and two threads
+	$(BIN)/python tests/matrix.py
 
 lint: $(READY)  ## check the style of the code, notebooks included
 	$(BIN)/ruff check .
