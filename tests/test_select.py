@@ -82,6 +82,11 @@ def test_around_pulls_each_weight_toward_the_center_of_its_name(network, by_name
     assert rules.value(moved).item() == pytest.approx(12 * 0.25 + 8 * 0.5)
 
 
+def test_biases_that_are_penalized_have_centers_too(network):
+    rules = Penalize({"*": L2(1)}, biases=True).around(network)
+    assert list(rules.assign(network)) == [W0, B0, W1, B1]
+
+
 def test_centers_stay_where_they_were_when_the_network_moves_on(network):
     rules = Penalize({"*": L2(1)}).around(network)
     with torch.no_grad():

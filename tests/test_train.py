@@ -214,7 +214,7 @@ def test_scores_are_taken_without_dropout():
     data = digits()
     start = nn.Sequential(nn.Linear(64, 8), nn.Dropout(0.5), nn.Linear(8, 10)).double()
     trained = fit(start, data, None, Training(5))
-    loss = functional.cross_entropy(trained.model.eval()(data.train.x), data.train.y)
+    loss = functional.cross_entropy(trained.model(data.train.x), data.train.y)
     assert trained.history.train_loss.iloc[-1] == loss.item()
     assert not trained.model.training
     assert not trained.best.training
