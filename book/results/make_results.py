@@ -1,0 +1,92 @@
+"""Make the book's large results: a notebook's own experiment, over more seeds.
+
+    python book/results/make_results.py [NAME ...]      all results, or these
+
+A notebook that has a large version tags the cell that sets ``SEEDS`` with ``parameters`` and the
+cell that ends in the frame ``table`` with ``result``. The cells between are run here with more
+seeds, and ``table`` is kept as ``NAME.csv`` beside its provenance, ``NAME.json``. The tests run
+them again with a few seeds drawn at random and compare the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import torch
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+HERE = Path(__file__).resolve().parent
+BOOK = HERE.parent
+RESULTS = {"growing": (BOOK / "large_weights" / "growing.ipynb", range(100))}
+PACKAGES = ("smallweights", "torch", "numpy", "scikit-learn", "pandas")
+
+
+def experiment(path: Path) -> list[NotebookNode]:
+    """The notebook's code cells up to the one tagged ``result``."""
+    codes = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    tags = [cell.metadata.get("tags", []) for cell in codes]
+    ends = [number for number, names in enumerate(tags) if "result" in names]
+    if len(ends) != 1 or sum("parameters" in names for names in tags[: ends[0]]) != 1:
+        raise ValueError(
+            f"{path.name} needs one cell tagged 'parameters' and after it one tagged 'result'."
+        )
+    return codes[: ends[0] + 1]
+
+
+def digest(path: Path) -> str:
+    """A digest of the experiment's source: a result whose digest differs is out of date."""
+    source = "\n".join(cell.source for cell in experiment(path))
+    return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
+def rerun(path: Path, seeds: Sequence[int]) -> pd.DataFrame:
+    """The experiment's ``table`` over these seeds, by running the notebook's own cells."""
+    cells = experiment(path)
+    for cell in cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source += f"\nSEEDS = {list(seeds)}"
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "table.csv"
+        keep = nbformat.v4.new_code_cell(f"table.to_csv({str(target)!r}, index=False)")
+        notebook = nbformat.v4.new_notebook(cells=[*cells, keep])
+        where = {"metadata": {"path": str(path.parent)}}
+        NotebookClient(notebook, timeout=None, kernel_name="python3", resources=where).execute()
+        return pd.read_csv(target)
+
+
+def provenance(name: str) -> dict[str, object]:
+    """How a result was made."""
+    path, seeds = RESULTS[name]
+    return {
+        "command": f"python book/results/make_results.py {name}",
+        "notebook": path.relative_to(BOOK).as_posix(),
+        "experiment": digest(path),
+        "seeds": list(seeds),
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "date": date.today().isoformat(),
+    }
+
+
+def main(names: Sequence[str]) -> None:
+    """Make and keep the named results, or all."""
+    for name in names or RESULTS:
+        path, seeds = RESULTS[name]
+        print(f"{name}: {len(seeds)} seeds of {path.name}", flush=True)
+        rerun(path, seeds).to_csv(HERE / f"{name}.csv", index=False, float_format="%.9g")
+        (HERE / f"{name}.json").write_text(json.dumps(provenance(name), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

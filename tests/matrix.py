@@ -1,0 +1,60 @@
+"""Run every notebook on other instruction sets and numbers of threads: the text must not change.
+
+    python tests/matrix.py      3 instruction sets × 1 and 2 threads, a line each
+
+A processor that lacks an instruction set cannot tell about it: that line says so, and fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CAPABILITIES = ("default", "avx2", "avx512")
+THREADS = (1, 2)
+ASK = "import torch; print(torch.backends.cpu.get_cpu_capability())"
+
+
+def environment(capability: str, threads: int) -> dict[str, str]:
+    """The environment that makes torch compute so, in the kernels too."""
+    return os.environ | {
+        "ATEN_CPU_CAPABILITY": capability,
+        "OMP_NUM_THREADS": str(threads),
+        "LOKY_MAX_CPU_COUNT": str(threads),
+    }
+
+
+def run(capability: str, threads: int) -> str:
+    """'passed', or what went wrong, for all notebooks under this setting."""
+    env = environment(capability, threads)
+    asked = subprocess.run([sys.executable, "-c", ASK], env=env, capture_output=True, text=True)
+    if asked.stdout.strip().lower() != capability:
+        return f"not on this processor, which has {asked.stdout.strip() or asked.stderr.strip()}"
+    # The budget is for the usual instruction set; the slower ones may exceed it.
+    command = [sys.executable, "-m", "pytest", "book", "-q", "--color=no", "-k", "not budget"]
+    result = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    if result.returncode == 0:
+        return "passed"
+    failed = re.findall(r"^FAILED (\S+::Cell \d+)", result.stdout, flags=re.M)
+    return "failed: " + (", ".join(failed) or result.stdout[-500:])
+
+
+def main() -> int:
+    """Print a line a setting; the exit status is 0 when all passed."""
+    green = 0
+    for capability, threads in product(CAPABILITIES, THREADS):
+        outcome = run(capability, threads)
+        green += outcome == "passed"
+        print(f"{capability:8} {threads} thread{'s' * (threads > 1):1}  {outcome}", flush=True)
+    total = len(CAPABILITIES) * len(THREADS)
+    print(f"{green} of {total} green")
+    return 0 if green == total else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
