@@ -425,7 +425,9 @@ MLP_FOR = NETWORKS["mlp"]
     ("arguments", "message"),
     [
         ({"seeds": []}, "at least one seed"),
-        ({"penalties": {}}, "at least one seed, penalty"),
+        ({"penalties": {}}, "at least one penalty"),
+        ({"seeds": [1, 2, 1]}, "Each seed must occur once, but 1 occurs again"),
+        ({"penalties": [L1(0.1), L1(0.1)]}, "Each penalty must occur once, but 'L1"),
         ({"penalties": [L1(0.1), Exponential(0.1)]}, "must be of one kind; got Exponential, L1"),
         ({"training": Training(batch=25)}, "batch=25 is more than the 24 training examples"),
         ({"model": lambda seed: MLP((63, 10), dtype=F64)}, "does not take inputs of shape"),

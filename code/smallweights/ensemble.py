@@ -7,7 +7,8 @@ cache, joblib maps the chunks, and ``stacked`` trains each.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, product
 from os import PathLike
@@ -122,7 +123,7 @@ def fit_many(
     """
     training = training or Training()
     grid = _grid(data, penalties, lr or [training.lr], seeds)
-    place = find_device(device)
+    place = find_device(device, grid.splits[0].train.x.dtype)
     size = chunk or chunk_size(model(seeds[0]), grid.splits[0], training, place)
     chunks = [grid.chunk(model, rows, training) for rows in grid.cut(size)]
     results = map_chunks(train_chunk, chunks, place, jobs=jobs, folder=folder, progress=progress)
@@ -177,18 +178,29 @@ class Grid:
 
 def _grid(data: object, penalties: object, lrs: Sequence[float], seeds: Sequence[int]) -> Grid:
     sources = data if isinstance(data, Mapping) else {"data": data}
-    if not isinstance(penalties, Mapping):
-        penalties = {str(penalty): penalty for penalty in penalties}
-    if not (len(seeds) and len(penalties) and len(sources) and len(lrs)):
-        raise ValueError("fit_many needs at least one seed, penalty, data set and learning rate.")
+    labels = list(penalties) if isinstance(penalties, Mapping) else [str(p) for p in penalties]
+    given = penalties.values() if isinstance(penalties, Mapping) else penalties
+    _check_distinct({"seed": seeds, "penalty": labels, "data set": sources, "learning rate": lrs})
     rows, splits, chosen = [], [], []
     for lr, (label, source), seed in product(lrs, sources.items(), seeds):
         shared = _for_seed(source, seed)
-        for name, penalty in penalties.items():
+        for name, penalty in zip(labels, given, strict=True):
             rows.append({"data": label, "seed": seed, "penalty": name, "lr": lr})
             splits.append(shared)
             chosen.append(_for_seed(penalty, seed))
     return Grid(pd.DataFrame(rows), splits, chosen)
+
+
+def _check_distinct(axes: Mapping[str, Collection]) -> None:
+    for axis, values in axes.items():
+        if not len(values):
+            raise ValueError(f"fit_many needs at least one {axis}; got none.")
+        if len(set(values)) < len(values):
+            twice = next(value for value, count in Counter(values).items() if count > 1)
+            raise ValueError(
+                f"Each {axis} must occur once, but {twice!r} occurs again. Penalties that read"
+                " alike take labels of their own: {label: penalty}."
+            )
 
 
 def _for_seed(value: object, seed: int) -> Any:  # noqa: ANN401 - a split or a penalty
