@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from smallweights.backprop import Autograd, Backpropagation
-from smallweights.data import Part, Split
+from smallweights.data import Split
 from smallweights.models import MLP
 from smallweights.penalties import Penalty, stack
 from smallweights.select import Penalize, as_penalize, parameters_of
@@ -76,9 +77,9 @@ def train_chunk(chunk: Chunk, place: torch.device) -> Trained:
     penalties = _stack_penalties(chunk, network.trained)
     optimizer = training.make_optimizer(network.trained.values(), fused=place.type != "mps")
     log = _StackedLog(data, penalties, training.recorded(), network)
-    for step, rows in enumerate(data.batches(training)):
+    for step, (x, y) in enumerate(data.batches()):
         log.write(step)
-        log.watch(gradients(*data.rows("train", rows)))
+        log.watch(gradients(x, y))
         _update(training, penalties, network.trained, optimizer)
     log.write(training.steps)
     return log.result()
@@ -104,51 +105,56 @@ def _update(
 
 
 class _StackedData:
-    """The examples of a chunk: (n, ...) where all replicas share them, else (G, n, ...)."""
+    """The examples of a chunk, (1, n, ...) where all replicas share them, else (G, n, ...)."""
 
     def __init__(self, chunk: Chunk, place: torch.device) -> None:
-        self.place, self.task = place, chunk.data[0].task
-        self.replicas, self.groups = len(chunk.models), len(chunk.data)
-        self.seeds = chunk.seeds[:: self.replicas // self.groups]
-        splits = [split.parts() for split in chunk.data]
-        sizes = [{name: tuple(part.x.shape) for name, part in parts.items()} for parts in splits]
+        self.place, self.task, self.training = place, chunk.data[0].task, chunk.training
+        self.replicas, groups = len(chunk.models), len(chunk.data)
+        self.seeds = chunk.seeds[:: self.replicas // groups]
+        same = all(split is chunk.data[0] for split in chunk.data)
+        self.parts = self._stack_parts(chunk.data[:1] if same else chunk.data)
+        x, _ = self.parts["train"]
+        self.n = x.shape[1]
+        self.groups = len(x) if chunk.training.batch is None else groups
+        self.first_rows = torch.arange(groups).mul(0 if same else self.n).unsqueeze(1)
+
+    def _stack_parts(self, splits: list[Split]) -> dict[str, tuple[Tensor, Tensor]]:
+        each = [split.parts() for split in splits]
+        sizes = [{name: tuple(part.x.shape) for name, part in parts.items()} for parts in each]
         if any(size != sizes[0] for size in sizes):
             raise ValueError(
                 f"Networks trained together need data of one shape; got {sizes[0]} and"
                 f" {next(size for size in sizes if size != sizes[0])}."
             )
-        self.parts = {name: self._join([parts[name] for parts in splits]) for name in splits[0]}
+        return {
+            name: tuple(
+                torch.stack([getattr(parts[name], field) for parts in each]).to(self.place)
+                for field in ("x", "y")
+            )
+            for name in each[0]
+        }
 
-    def _join(self, parts: list[Part]) -> tuple[Tensor, Tensor]:
-        pick = (lambda ts: ts[0]) if self.groups == 1 else torch.stack
-        x, y = pick([part.x for part in parts]), pick([part.y for part in parts])
-        return x.to(self.place), y.to(self.place)
-
-    def batches(self, training: Training) -> Iterator[Tensor | slice]:
-        """The rows of each step, (b,) or (G, b): each seed has its own order."""
-        n = self.parts["train"][0].shape[-2]
-        if training.batch is None or self.groups == 1:
-            yield from training.batches(n, self.seeds[0])
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The examples of each step, (G, b, ...): each seed has its own order."""
+        x, y = self.parts["train"]
+        if self.training.batch is None:
+            yield from [(x, y)] * self.training.steps
             return
-        orders = [training.batches(n, seed) for seed in self.seeds]
-        yield from (torch.stack(rows) for rows in zip(*orders, strict=True))
-
-    def rows(self, part: str, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """The examples of these rows, or all of them, of one part."""
-        x, y = self.parts[part]
-        if isinstance(rows, slice):
-            return x, y
-        if rows.dim() == 1:
-            return x[rows], y[rows]
-        group = torch.arange(self.groups).unsqueeze(1)
-        return x[group, rows], y[group, rows]
+        orders = [self.training.orders(self.n, seed) for seed in self.seeds]
+        epochs = (torch.stack(epoch, 1) + self.first_rows for epoch in zip(*orders, strict=True))
+        steps = chain.from_iterable(epoch.to(self.place) for epoch in epochs)
+        x, y = x.flatten(0, 1), y.flatten(0, 1)
+        for rows in islice(steps, self.training.steps):
+            # index_select copies whole rows: six times as fast as x[rows] for a hundred seeds.
+            yield tuple(
+                t.index_select(0, rows.flatten()).view(*rows.shape, *t.shape[1:]) for t in (x, y)
+            )
 
     def _targets(self, y: Tensor) -> Tensor:
         """Targets of every replica, (K, n, ...)."""
-        dims = 1 if self.task == "classification" else 2
-        if y.dim() == dims:
-            return y.expand(self.replicas, *y.shape)
-        return y.repeat_interleave(self.replicas // self.groups, 0)
+        if len(y) == 1:
+            return y.expand(self.replicas, *y.shape[1:])
+        return y.repeat_interleave(self.replicas // len(y), 0)
 
     def losses(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The K losses of outputs (K, n, c), and the gradient of each with respect to its own."""
@@ -156,8 +162,8 @@ class _StackedData:
         if self.task == "classification":
             index = targets.unsqueeze(1)
             logs = functional.log_softmax(outputs, 1)
-            losses = -logs.gather(1, index).mean((1, 2))
-            gradient = logs.exp_().scatter_add_(1, index, -torch.ones_like(logs[:, :1]))
+            losses = logs.gather(1, index).mean((1, 2)).neg_()
+            gradient = logs.exp_().scatter_(1, index, -1, reduce="add")
             return losses, gradient.div_(outputs.shape[2]).mT
         gap = outputs - targets.mT
         return gap.square().mean((1, 2)), gap.mul(2 / gap[0].numel()).mT
@@ -186,7 +192,7 @@ class _Stack:
         self.trained = {name: w for name, w in self.weights.items() if w.requires_grad}
         self.skeleton = copy.deepcopy(self.template).to("meta").train()
         self.run = self._call if getattr(self.template, "takes_stacks", False) else self._map
-        self.groups = data.groups
+        self.replicas, self.groups = data.replicas, data.groups
 
     def gradients(self, data: _StackedData) -> Callable[[Tensor, Tensor], Tensor]:
         """The function that writes the K gradients on examples (x, y) and answers the K losses."""
@@ -203,9 +209,8 @@ class _Stack:
         def one(weights: Stacked, x: Tensor) -> Tensor:
             return functional_call(self.skeleton, weights, (x,))
 
-        shared = self.groups == 1
-        if not shared:
-            x = x.repeat_interleave(len(next(iter(self.weights.values()))) // self.groups, 0)
+        shared = len(x) == 1
+        x = x[0] if shared else x.repeat_interleave(self.replicas // len(x), 0)
         try:
             return torch.vmap(one, in_dims=(0, None if shared else 0))(self.weights, x)
         except (RuntimeError, NotImplementedError) as error:
@@ -259,20 +264,31 @@ class _StackedLog:
         self.best_step = torch.full((data.replicas,), -1, device=data.place)
         self.alive = torch.ones(data.replicas, dtype=torch.bool, device=data.place)
         self.survived = torch.zeros(data.replicas, dtype=torch.long, device=data.place)
+        self.unseen: list[Tensor] = []
 
     def watch(self, losses: Tensor) -> None:
+        """Note the losses of one more step, to be looked at a hundred at once: it is cheaper."""
+        self.unseen.append(losses)
+        if len(self.unseen) == 100:
+            self._look()
+
+    def _look(self) -> None:
         """A replica survives a step whose loss is finite, unless it died before."""
-        self.alive &= losses.isfinite()
-        self.survived += self.alive
+        if self.unseen:
+            finite = torch.stack(self.unseen).isfinite() & self.alive
+            lived = finite.cumprod(0).bool()
+            self.alive = lived[-1]
+            self.survived += lived.sum(0)
+            self.unseen.clear()
 
     @torch.no_grad()
     def write(self, step: int) -> None:
         if step != self.steps[len(self.rows)]:
             return
+        self._look()
         row: Stacked = {}
         self.network.skeleton.eval()  # as fit does: dropout and the like are for training
-        for part in self.data.parts:
-            x, y = self.data.rows(part, slice(None))
+        for part, (x, y) in self.data.parts.items():
             outputs = self.network.run(x)
             row[f"{part}_loss"], _ = self.data.losses(outputs, y)
             if self.data.task == "classification":
@@ -305,6 +321,7 @@ class _StackedLog:
     def result(self) -> Trained:
         """All that was seen; the scores of a replica are NaN from the step where it died."""
         self.watch(self.rows[-1]["train_loss"])
+        self._look()
         steps = torch.tensor(self.steps, device=self.data.place).unsqueeze(1)
         valid = self.alive | (steps < self.survived)
         scores = {

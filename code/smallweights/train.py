@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from numbers import Integral, Real
 from typing import Literal
 
@@ -96,15 +97,16 @@ class Training:
         if self.batch is None:
             yield from [slice(None)] * self.steps
             return
+        yield from islice(chain.from_iterable(self.orders(n, seed)), self.steps)
+
+    def orders(self, n: int, seed: int) -> Iterator[Tensor]:
+        """Each epoch's own order of n examples, cut into mini-batches: (steps an epoch, batch)."""
         if self.batch > n:
             raise ValueError(f"batch={self.batch} is more than the {n} training examples.")
         rng = np.random.default_rng(seed)
-        per_epoch = n // self.batch
-        for step in range(self.steps):
-            if step % per_epoch == 0:
-                order = torch.from_numpy(rng.permutation(n))
-            start = step % per_epoch * self.batch
-            yield order[start : start + self.batch]
+        whole = n - n % self.batch
+        while True:
+            yield torch.from_numpy(rng.permutation(n))[:whole].view(-1, self.batch)
 
 
 def _is_integer(value: object) -> bool:
