@@ -19,9 +19,13 @@ aten = torch.ops.aten
 
 # What is left of the gradient in front of an activation that answered y; computed in place.
 _DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "relu": lambda gradient, y: aten.threshold_backward(gradient, y, 0, grad_input=gradient),
-    "tanh": lambda gradient, y: aten.tanh_backward(gradient, y, grad_input=gradient),
-    "sigmoid": lambda gradient, y: aten.sigmoid_backward(gradient, y, grad_input=gradient),
+    "relu": lambda gradient, y: aten.threshold_backward.grad_input(
+        gradient, y, 0, grad_input=gradient
+    ),
+    "tanh": lambda gradient, y: aten.tanh_backward.grad_input(gradient, y, grad_input=gradient),
+    "sigmoid": lambda gradient, y: aten.sigmoid_backward.grad_input(
+        gradient, y, grad_input=gradient
+    ),
 }
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_,

@@ -190,7 +190,7 @@ class L2(Penalty):
         return w / (1 + 2 * step * self.alpha)
 
     def _accumulate(self, gradient: Tensor, w: Tensor) -> None:
-        _accumulate_product(gradient, w, 2 * self.alpha)
+        _accumulate_product(gradient, w, self.alpha, times=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +215,7 @@ class ElasticNet(Penalty):
         return _shrink(w, step * self.l1) / (1 + 2 * step * self.l2)
 
     def _accumulate(self, gradient: Tensor, w: Tensor) -> None:
-        _accumulate_product(gradient, w, 2 * self.l2)
+        _accumulate_product(gradient, w, self.l2, times=2)
         _accumulate_product(gradient, w.sign(), self.l1)
 
 
@@ -257,11 +257,12 @@ def _lambert_w_of_exp(y: Tensor) -> Tensor:
     return log_u.exp()
 
 
-def _accumulate_product(gradient: Tensor, w: Tensor, factor: Strength) -> None:
+def _accumulate_product(gradient: Tensor, w: Tensor, factor: Strength, times: int = 1) -> None:
+    """Add ``times · factor · w`` in one pass over the memory."""
     if isinstance(factor, Tensor):
-        gradient.addcmul_(w, factor)
+        gradient.addcmul_(w, factor, value=times)
     else:
-        gradient.add_(w, alpha=factor)
+        gradient.add_(w, alpha=times * factor)
 
 
 @dataclass(frozen=True, eq=False)
