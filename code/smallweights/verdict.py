@@ -62,10 +62,10 @@ class Identity:
     n: int = 1
 
     def __post_init__(self) -> None:
-        if not self.deviation >= 0 or not 0 < self.tolerance < math.inf:
+        if not self.deviation >= 0 or not 0 < self.tolerance < math.inf or self.n < 1:
             raise ValueError(
-                "An identity needs a deviation >= 0 and a finite tolerance > 0; got"
-                f" {self.deviation} and {self.tolerance}."
+                "An identity needs a deviation >= 0, a finite tolerance > 0 and n >= 1; got"
+                f" {self.deviation}, {self.tolerance} and {self.n}."
             )
 
     def read(self, condition: str, comparisons: int) -> Reading:
@@ -159,7 +159,7 @@ class Verdict:
         )
         kind = self.ruling.split(":")[0].replace(" ", "-")
         return (
-            f'<div class="verdict {kind}" id="verdict-{self.claim.lower()}">\n'
+            f'<div class="verdict {kind}" id="verdict-{escape(self.claim.lower())}">\n'
             f"<p><strong>{escape(self.claim)} {escape(self.ruling)}</strong></p>\n"
             f"<p>{escape(self.statement)}</p>\n"
             "<table>\n<thead><tr><th>condition</th><th>effect [95 % interval]</th>"
