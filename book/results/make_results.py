@@ -3,9 +3,10 @@
     python book/results/make_results.py [NAME ...]      all results, or these
 
 A notebook that has a large version tags the cell that sets ``SEEDS`` with ``parameters`` and the
-cell that ends in the frame ``table`` with ``result``. The cells between are run here with more
-seeds, and ``table`` is kept as ``NAME.csv`` beside its provenance, ``NAME.json``. The tests run
-them again with a few seeds drawn at random and compare the rows.
+cell that makes the frame ``table`` with ``result``. All code cells up to there, but those tagged
+``aside``, are run here with more seeds, and ``table`` is kept as ``NAME.csv`` beside its
+provenance, ``NAME.json``. The tests run them again with a few seeds drawn at random and compare
+the rows.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ PACKAGES = ("smallweights", "torch", "numpy", "scikit-learn", "pandas")
 
 
 def experiment(path: Path) -> list[NotebookNode]:
-    """The notebook's code cells up to the one tagged ``result``."""
+    """The notebook's code cells up to the one tagged ``result``, without those tagged ``aside``."""
     codes = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    codes = [cell for cell in codes if "aside" not in cell.metadata.get("tags", [])]
     tags = [cell.metadata.get("tags", []) for cell in codes]
     ends = [number for number, names in enumerate(tags) if "result" in names]
     if len(ends) != 1 or sum("parameters" in names for names in tags[: ends[0]]) != 1:
