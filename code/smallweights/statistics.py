@@ -104,5 +104,5 @@ def summarize(frame: pd.DataFrame, column: str, by: str | list[str]) -> pd.DataF
 
     Book section: how verdicts are reached.
     """
-    groups = frame.groupby(by, sort=True)[column]
+    groups = frame.groupby(by)[column]
     return pd.DataFrame({key: vars(interval(values)) for key, values in groups}).T.rename_axis(by)
