@@ -28,6 +28,7 @@ from smallweights import (
     noisy_sine,
     split,
 )
+from smallweights.stacked import Chunk, train_chunk
 
 F64 = torch.float64
 DEVICES = ["cpu", *["cuda"] * torch.cuda.is_available()]
@@ -196,6 +197,16 @@ def test_foreign_network_is_fits(data, batch):
         return network
 
     assert_like_fit(model, data, NETS, Training(steps=4, batch=batch))
+
+
+@pytest.mark.parametrize("method", ["penalty", "prox", "decay"])
+def test_weights_that_a_network_does_not_use_feel_their_penalty_alone(method):
+    training = Training(steps=4, lr=0.1, optimizer="sgd", method=method)
+    penalties = {a: Penalize({"*": ElasticNet(a, a)}, biases=True) for a in (0.1, 0.01)}
+    fits = assert_like_fit(Foreign, digits(0), penalties, training)
+    unused = fits.weights["start.1.bias"]
+    start = torch.stack([Foreign(seed).start[1].bias.detach() for seed in fits.replicas.seed])
+    assert (unused.abs() < start.abs()).all()
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -448,6 +459,20 @@ def test_bad_argument_is_refused_by_name(arguments, message):
     call = {"model": MLP_FOR, "data": digits(0), "penalties": [L1(0.1)], "seeds": [0, 1]}
     with pytest.raises(ValueError, match=message):
         fit_many(**{**call, **arguments})
+
+
+def test_networks_trained_together_need_data_of_one_shape():
+    chunk = Chunk(
+        models=[MLP_FOR(0), MLP_FOR(1)],
+        data=[digits(0), digits(1, train=30)],
+        penalties=[None, None],
+        seeds=[0, 1],
+        training=Training(steps=1),
+    )
+    one, other = ({"train": (n, 64), "validation": (12, 64), "test": (12, 64)} for n in (24, 30))
+    expected = f"Networks trained together need data of one shape; got {one} and {other}."
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        train_chunk(chunk, torch.device("cpu"))
 
 
 def test_penalty_that_leaves_the_numbers_still_names_fits_step():
