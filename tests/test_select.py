@@ -130,9 +130,12 @@ def test_a_pattern_that_matches_only_biases_says_how_to_penalize_them(network):
         Penalize({"*.bias": L1(1)}).value(network)
 
 
-def test_a_missing_center_is_named(network):
-    rules = Penalize({"*": L2(1)}).around({W0: network.layers[0].weight})
-    with pytest.raises(ValueError, match=re.escape(f"around(...) has no center for {W1}.")):
+@pytest.mark.parametrize(("given", "missing"), [([W0], W1), ([], f"{W0}, {W1}")])
+def test_missing_centers_are_named(network, given, missing):
+    weights = dict(network.named_parameters())
+    rules = Penalize({"*": L2(1)}).around({name: weights[name] for name in given})
+    expected = f"around(...) has no center for {missing}."
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         rules.assign(network)
 
 
