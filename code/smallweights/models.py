@@ -238,14 +238,23 @@ class LSTM(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, 64), row by row, to outputs (n, c)."""
         steps = _pixels(x).unflatten(-1, (SIDE, SIDE)).transpose(-3, -2)  # (…, 8 steps, n, 8)
-        inputs = self.lstm["input"](steps.flatten(-3, -2))  # all steps in one product
-        state = cell = inputs.new_zeros(*inputs.shape[:-2], x.shape[-2], self.output.in_features)
+        w, r = self.lstm["input"], self.lstm["recurrent"]
+        # All steps' inputs in one product, and both biases with them.
+        inputs = affine(steps.flatten(-3, -2), w.weight, w.bias + r.bias)
+        state, cell = None, 0.0
         for gates in inputs.unflatten(-2, (SIDE, -1)).unbind(-3):
-            gates = gates + self.lstm["recurrent"](state)
+            gates = gates if state is None else _recur(gates, r.weight, state)
             i, f, g, o = gates.chunk(4, -1)
             cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
             state = torch.sigmoid(o) * torch.tanh(cell)
         return self.output(state)
+
+
+def _recur(inputs: Tensor, weight: Tensor, state: Tensor) -> Tensor:
+    """``inputs + state Rᵀ``, with one sum and product, for one network or for K."""
+    if weight.dim() == 2:
+        return torch.addmm(inputs, state, weight.mT)
+    return torch.baddbmm(inputs.mT, weight, state.mT).mT
 
 
 def _pixels(x: Tensor) -> Tensor:
