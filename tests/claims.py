@@ -21,8 +21,9 @@ PAGE = BOOK / "reference" / "claims.md"
 HEAD = """# All claims and their verdicts
 
 This table is made from the notebooks: each verdict stands in the output of the cell that measured
-it, and CI recomputes it. *Open* is a claim that no experiment of this book has tested yet. How a
-verdict follows from the measurements is told in [](verdicts.md).
+it, and CI recomputes it. *Open* is a claim that no experiment of this book has tested yet. The
+intervals of one claim cover together with 95 % confidence; ✓ supports the claim, ✗ opposes it,
+? decides nothing. How a verdict follows from the measurements is told in [](verdicts.md).
 """
 
 
@@ -51,7 +52,7 @@ def page(claims: dict[str, dict[str, list]], found: dict[str, dict]) -> str:
     parts = [HEAD]
     for chapter, rows in claims.items():
         parts.append(f"## {chapter}\n")
-        parts.append("| claim | verdict | effect [95 % interval] | n |\n|---|---|---|---|")
+        parts.append("| claim | verdict | effect [together 95 %] | n |\n|---|---|---|---|")
         parts += [_row(claim, *row, found.get(claim)) for claim, row in rows.items()]
         parts.append("")
     return "\n".join(parts)

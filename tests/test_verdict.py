@@ -38,7 +38,7 @@ def test_the_ruling_is_the_rules(combination):
     assert tuple(reading.says for reading in found.readings) == combination
     where = [c for c, kind in zip(LETTERS, combination, strict=False) if kind == "supports"]
     if not where:
-        assert found.ruling == "does not hold"
+        assert found.ruling == ("does not hold" if "opposes" in combination else "undecided")
     elif len(where) < len(combination):
         assert found.ruling == "holds if: " + "; ".join(where)
     else:
@@ -50,7 +50,8 @@ def test_identities_and_effects_are_evidence_alike(combination):
     identity, effect = combination
     found = verdict({"a": IDENTITIES[identity], "b": PIECES[effect]})
     supporting = [c for c, kind in zip("ab", combination, strict=True) if kind == "supports"]
-    expected = {0: "does not hold", 1: f"holds if: {''.join(supporting)}", 2: "holds"}
+    none = "does not hold" if "opposes" in combination else "undecided"
+    expected = {0: none, 1: f"holds if: {''.join(supporting)}", 2: "holds"}
     assert found.ruling == expected[len(supporting)]
 
 
@@ -64,18 +65,23 @@ def test_an_effect_says_what_its_whole_interval_says(shift, smallest):
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     if low > smallest:
         expected = "supports"
-    elif high < -smallest:
+    elif high < smallest:
         expected = "opposes"
     else:
         expected = "undecided"
     assert says(Effect(values, smallest=smallest)) == expected
 
 
-@pytest.mark.parametrize("side", [1, -1])
-def test_an_interval_that_touches_the_smallest_effect_decides_nothing(side):
-    touching = [side * 0.5] * 3  # an interval without width
+def test_an_interval_that_touches_the_smallest_effect_decides_nothing():
+    touching = [0.5] * 3  # an interval without width
     assert says(Effect(touching, smallest=0.5)) == "undecided"
-    assert says(Effect(touching, smallest=math.nextafter(0.5, 0))) != "undecided"
+    assert says(Effect(touching, smallest=math.nextafter(0.5, 0))) == "supports"
+    assert says(Effect(touching, smallest=math.nextafter(0.5, 1))) == "opposes"
+
+
+def test_the_smallest_effect_that_matters_is_stated_beside_the_interval():
+    (reading,) = verdict({"a": Effect([2.0, 2.0], "pp", smallest=1)}).readings
+    assert reading.measured == "+2.0 [+2.0, +2.0] pp (matters from 1)"
 
 
 def test_no_effect_at_all_decides_nothing():
@@ -213,12 +219,12 @@ def test_one_design_is_counted_unless_told_otherwise():
 
 def test_the_table_has_a_row_a_piece_of_evidence():
     table = MIXED.table
-    assert list(table.columns) == ["condition", "effect [95 % interval]", "n", "the evidence"]
+    assert list(table.columns) == ["condition", "effect [together 95 %]", "n", "the evidence"]
     assert list(table.condition) == ["tanh <8>", "relu", "any"]
     assert list(table.n) == [3, 4, 40]
     assert list(table["the evidence"]) == ["supports", "opposes", "supports"]
     measured = [reading.measured for reading in MIXED.readings]
-    assert list(table["effect [95 % interval]"]) == measured
+    assert list(table["effect [together 95 %]"]) == measured
 
 
 def test_the_record_is_plain_data_that_survives_json():
@@ -262,7 +268,7 @@ def test_the_html_shows_what_the_text_says_with_special_characters_escaped():
     assert [text for tag, text in page.texts if tag in ("strong", "p")] == [
         "N7 holds if: tanh <8>; any",
         "L1 & L2 < exponential.",
-        "Intervals cover all rows at once. Designs tried: 3.",
+        "The intervals cover all rows at once. Designs tried: 3.",
     ]
     assert page.open == []
 
@@ -280,7 +286,8 @@ def test_claims_and_conditions_cannot_add_markup():
     [
         (["supports"], "holds"),
         (["supports", "opposes"], "holds-if"),
-        (["undecided"], "does-not-hold"),
+        (["opposes"], "does-not-hold"),
+        (["undecided"], "undecided"),
     ],
 )
 def test_the_html_names_ruling_and_readings_for_the_style_sheet(kinds, css):

@@ -2,11 +2,12 @@
 
 The rule. Each piece of evidence is a condition and what was measured under it, signed so that a
 positive number speaks for the claim. It *supports* the claim when its whole interval lies above
-the smallest effect that matters, *opposes* it when the whole interval lies below the opposite
-number, and is *undecided* otherwise. An identity supports the claim when its largest deviation
-stays within its tolerance, and opposes it otherwise. A claim *holds* when all its evidence
-supports it, *holds if* … when some does (naming where), and *does not hold* when none does. The
-intervals of one verdict are widened so that all of them cover at once.
+the smallest effect that matters, *opposes* it when the whole interval lies below, and is
+*undecided* when the interval contains it. An identity supports the claim when its largest
+deviation stays within its tolerance, and opposes it otherwise. A claim *holds* when all its
+evidence supports it, *holds if* … when some does (naming where), *does not hold* when none does
+and some opposes it, and is *undecided* when all of it is. The intervals of one verdict are widened
+so that all of them cover at once.
 """
 
 from __future__ import annotations
@@ -43,11 +44,10 @@ class Effect:
     def read(self, condition: str, comparisons: int) -> Reading:
         """The effect's interval, widened for the other evidence, and what it says."""
         found = interval(self.values, comparisons=comparisons)
-        if found.low > self.smallest:
-            says = "supports"
-        else:
-            says = "opposes" if found.high < -self.smallest else "undecided"
-        return Reading(condition, f"{found} {self.unit}".strip(), found.n, says)
+        says = "opposes" if found.high < self.smallest else "undecided"
+        says = "supports" if found.low > self.smallest else says
+        least = f" (matters from {self.smallest:g})" if self.smallest else ""
+        return Reading(condition, f"{found} {self.unit}{least}".strip(), found.n, says)
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,21 @@ class Verdict:
 
     @property
     def ruling(self) -> str:
-        """Holds, holds if (with the supporting conditions), or does not hold."""
+        """Holds, holds if (with the supporting conditions), does not hold, or undecided."""
         supporting = [r.condition for r in self.readings if r.says == "supports"]
         if len(supporting) == len(self.readings):
             return "holds"
-        return f"holds if: {'; '.join(supporting)}" if supporting else "does not hold"
+        if supporting:
+            return f"holds if: {'; '.join(supporting)}"
+        opposed = any(r.says == "opposes" for r in self.readings)
+        return "does not hold" if opposed else "undecided"
 
     @property
     def table(self) -> pd.DataFrame:
         """One row a piece of evidence: condition, what was measured, n, what it says."""
         return pd.DataFrame(
             [(r.condition, r.measured, r.n, r.says) for r in self.readings],
-            columns=["condition", "effect [95 % interval]", "n", "the evidence"],
+            columns=["condition", "effect [together 95 %]", "n", "the evidence"],
         )
 
     def __str__(self) -> str:
@@ -162,7 +165,7 @@ class Verdict:
             f'<div class="verdict {kind}" id="verdict-{escape(self.claim.lower())}">\n'
             f"<p><strong>{escape(self.claim)} {escape(self.ruling)}</strong></p>\n"
             f"<p>{escape(self.statement)}</p>\n"
-            "<table>\n<thead><tr><th>condition</th><th>effect [95 % interval]</th>"
+            "<table>\n<thead><tr><th>condition</th><th>effect [together 95 %]</th>"
             f"<th>n</th><th>the evidence</th></tr></thead>\n<tbody>\n{cells}</tbody>\n</table>\n"
-            f"<p>Intervals cover all rows at once. Designs tried: {self.designs}.</p>\n</div>"
+            f"<p>The intervals cover all rows at once. Designs tried: {self.designs}.</p>\n</div>"
         )
