@@ -37,7 +37,22 @@ SHARE = 0.9
 NOTICED = {"killed", "timeout", "segfault"}
 
 # Survivors that no test can or should notice: the module, the changed line, and why.
-RECORDED: dict[tuple[str, str], str] = {}
+PANDAS = "pandas takes this word in capitals too"
+SHIFTED = "a grid that is shifted by a whole cell has the same counts"
+RECORDED = {
+    (
+        "measure",
+        'return pd.DataFrame.from_dict(rows, orient="INDEX").rename_axis("parameter")',
+    ): PANDAS,
+    (
+        "measure",
+        "_, counts = np.unique(np.floor(weights / bin_width - 0.5), return_counts=True)",
+    ): SHIFTED,
+    (
+        "measure",
+        "_, counts = np.unique(np.floor(weights / bin_width + 1.5), return_counts=True)",
+    ): SHIFTED,
+}
 
 # Only a fork server goes with torch: a process that has computed gradients cannot be forked.
 SETTINGS = """\
@@ -48,7 +63,7 @@ pytest_add_cli_args_test_selection =
     {tests}
 process_isolation = forkserver
 timeout_constant = 5.0
-timeout_multiplier = 5.0
+timeout_multiplier = 10.0
 use_git_change_detection = false
 """
 

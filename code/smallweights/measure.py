@@ -83,9 +83,10 @@ def _nudged(
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1; got {repeats}.")
     draws = np.random.default_rng(seed).normal(scale=noise, size=(repeats, *x.shape))
-    nudges = torch.as_tensor(draws, dtype=x.dtype, device=x.device)
     with torch.no_grad():
-        moved = model((x + nudges).flatten(0, 1)).unflatten(0, (repeats, len(x)))
+        moved = model((x + torch.as_tensor(draws).to(x)).flatten(0, 1)).unflatten(
+            0, (repeats, len(x))
+        )
         return model(x).unsqueeze(0), moved
 
 
