@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-matrix lint lab notebooks pins clean
+.PHONY: help book test test-matrix lint mutants bench results lab notebooks pins clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,7 +40,8 @@ book: $(READY)  ## build the book into _build/html and say which page to open
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
 test: lint book  ## check the code, build the book, run the tests of package, notebooks and pages
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest book -n 2 --dist loadfile
 
 test-matrix: $(READY)  ## run the notebooks on three instruction sets, with one and two threads
 	$(BIN)/python tests/matrix.py
@@ -48,6 +49,15 @@ test-matrix: $(READY)  ## run the notebooks on three instruction sets, with one 
 lint: $(READY)  ## check the style of the code, notebooks included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+mutants: $(READY)  ## break the package in a thousand small ways: do its tests notice?
+	$(BIN)/python tests/mutants.py
+
+bench: $(READY)  ## measure the engine's speed against other programs, into _build/bench.json
+	$(BIN)/python tests/benchmarks
+
+results: $(READY)  ## make the large results under book/results again (minutes)
+	$(BIN)/python book/results/make_results.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter-lab --ServerApp.root_dir=book
