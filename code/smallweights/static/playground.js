@@ -432,7 +432,7 @@ export const writeState = (settings) => new URLSearchParams(
 // ---------------------------------------------------------------- view
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const VIEW = 2.2, GRID = 72, RECORDS = 300, ANNOUNCE = 5000, FRAME = 14;  // the last two in ms
+const VIEW = 2.2, GRID = 72, RECORDS = 300, ANNOUNCE = 5000, FRAME = 12;  // the last two in ms
 
 function make(tag, attributes = {}, ...children) {
   const isDrawing = ["svg", "g", "line", "circle", "rect", "path", "text"].includes(tag);
@@ -693,8 +693,7 @@ export class Playground {
   restart() {
     this.play(false);
     this.message.textContent = "";
-    Object.assign(this, { step: 0, changes: [], every: 1, trials: startTrials(this.settings) });
-    this.records = [summarize(this.trials, this.settings, 0)];
+    Object.assign(this, { step: 0, changes: [], records: [], trials: startTrials(this.settings) });
     this.surface.place(this.trials[0]);
     this.diagram.place(sizesOf(this.settings));
     this.draw();
@@ -730,14 +729,16 @@ export class Playground {
 
   train() {
     this.trials = advance(this.trials, this.settings, this.step++);
-    if (this.step % this.every) return;
-    const record = summarize(this.trials, this.settings, this.step);
-    if (Number.isFinite(record.train + record.norm + record.mean)) this.records.push(record);
-    else this.stopDiverged();
+  }
+
+  record() {
+    const now = summarize(this.trials, this.settings, this.step);
+    if (!Number.isFinite(now.train + now.norm + now.mean)) this.stopDiverged();
+    else if (now.step > (this.records.at(-1)?.step ?? -1)) this.records.push(now);
     if (this.records.length > RECORDS) {
-      this.every *= 2;
-      this.records = this.records.filter((r) => r.step % this.every === 0);
+      this.records = this.records.filter((r, i) => i % 2 === 0 || r === now);
     }
+    return now;
   }
 
   stopDiverged() {
@@ -747,7 +748,7 @@ export class Playground {
   }
 
   draw() {
-    const now = summarize(this.trials, this.settings, this.step), { params } = this.trials[0];
+    const now = this.record(), { params } = this.trials[0];
     this.knobs.forEach((knob) => knob.show(this.settings));
     this.surface.draw(params, this.settings.activation, now);
     this.diagram.draw(params, now);
