@@ -62,8 +62,8 @@ only_mutate = src/smallweights/{module}.py
 pytest_add_cli_args_test_selection =
     {tests}
 process_isolation = forkserver
-timeout_constant = 5.0
-timeout_multiplier = 10.0
+timeout_constant = 30.0
+timeout_multiplier = 5.0
 use_git_change_detection = false
 """
 
@@ -112,7 +112,8 @@ def report(module: str) -> bool:
     open_ones = {name: line for name, line in lines.items() if (module, line) not in RECORDED}
     stale = [line for of, line in RECORDED if of == module and line not in lines.values()]
     print(
-        f"{module:10} {killed:3} of {total:3} killed ({killed / total:.1%});"
+        f"{module:10} {killed:3} of {total:3} killed ({killed / total:.1%},"
+        f" {list(found.values()).count('timeout')} by timeout);"
         f" of {len(lines)} survivors {len(lines) - len(open_ones)} are recorded"
     )
     for name, line in open_ones.items():

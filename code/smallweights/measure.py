@@ -66,7 +66,7 @@ def input_gradient(model: nn.Module, x: Tensor) -> float:
     _check_inputs(x)
     x = x.detach().clone().requires_grad_()
     outputs = model(x)
-    squares = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+    squares = x.new_zeros(len(x))
     for column in outputs.unbind(1):
         (gradient,) = torch.autograd.grad(column.sum(), x, retain_graph=True)
         squares = squares + gradient.flatten(1).square().sum(1)
