@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-matrix lint mutants bench results lab notebooks pins clean
+.PHONY: help book test test-matrix lint screenshots lighthouse mutants bench results lab notebooks pins clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,12 @@ bench: $(READY)  ## measure the engine's speed against other programs, into _bui
 
 results: $(READY)  ## make the large results under book/results again (minutes)
 	$(BIN)/python book/results/make_results.py
+
+screenshots: book  ## photograph every page, wide and on a phone, in light and dark, into _build
+	$(BIN)/python tests/screenshots.py
+
+lighthouse: book  ## score three pages by Lighthouse, which npm fetches; fail below 95
+	$(BIN)/python tests/lighthouse.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter-lab --ServerApp.root_dir=book
