@@ -82,6 +82,7 @@ CASES = {
         lambda z: 0.3 * (z - 2 * CENTER) ** 2 + 0.1 * exponential(z),
     ),
     "strength for each weight": (L1(SPREAD), lambda z: SPREAD.numpy() * absolute(z)),
+    "L2 for each weight": (L2(SPREAD), lambda z: SPREAD.numpy() * z**2),
     "exponential for each weight": (
         Exponential(SPREAD),
         lambda z: np.where(SPREAD.numpy() > 0, SPREAD.numpy() * exponential(z), 0),
@@ -228,6 +229,14 @@ def test_stacked_penalties_act_on_each_replica_as_its_own_does(kind):
         torch.testing.assert_close(
             method(together, STACKED), each_replica(kind, method), rtol=1e-13, atol=1e-13
         )
+
+
+@kinds
+def test_stacked_penalties_have_the_dtype_of_the_weights(kind):
+    single = STACKED.float()
+    together = stack([kind(alpha) for alpha in STRENGTHS], single)
+    results = together.summands(single), together.grad(single), together.prox(single, 0.7)
+    assert {result.dtype for result in results} == {torch.float32}
 
 
 @pytest.mark.parametrize("kind", [L1, L2, KINDS["elastic net"], Exponential], ids=list(KINDS)[:4])
@@ -384,6 +393,16 @@ def test_equal_penalties_hash_alike_and_others_differ():
         assert one == same
         assert hash(one) == hash(same)
         assert one != other
+
+
+def test_moving_twice_adds_the_centers():
+    assert L2(1).around(C).around(C2) == L2(1).around(C + C2)
+    assert 2 * L1(1).around(C) == L1(2).around(C)
+    assert 2 * (Exponential(1) + L2(1)) == Exponential(2) + L2(2)
+
+
+def test_hashes_tell_kinds_and_strengths_apart():
+    assert len({hash(penalty) for penalty in (L1(1), L1(2), L2(1), L2(2))}) == 4
 
 
 def test_a_center_is_a_copy_that_does_not_follow_the_network():
