@@ -13,9 +13,11 @@ The environment variable JOBS says how many mutants are tried at a time (default
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,12 +36,22 @@ TESTS = {
     "ensemble": ENGINE,
 }
 SHARE = 0.9
-NOTICED = {"killed", "timeout", "segfault"}
+# How pytest ends on a mutant that it notices: a test fails, pytest is interrupted, pytest breaks; a
+# file of tests cannot be imported, so that it has not the tests that were asked for; time runs out;
+# the process crashes.
+FAILED, SURVIVED = 1, 0
+NOTICED = {FAILED, 2, 3, 255, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGSEGV}
 
 # Survivors that no test can or should notice: the module, the changed line, and why.
 PANDAS = "pandas takes this word in capitals too"
 SHIFTED = "a grid that is shifted by a whole cell has the same counts"
+ALIKE = "stack has made sure that these penalties are of one kind, with as many terms"
+COLUMNS = "columns = zip(*(penalty.terms for penalty in penalties), {})"
 RECORDED = {
+    ("penalties", "first = penalties[1]"): ALIKE,
+    ("penalties", COLUMNS.format("strict=None")): ALIKE,
+    ("penalties", COLUMNS.format("strict=False")): ALIKE,
+    ("penalties", COLUMNS.format("")): ALIKE,
     (
         "measure",
         'return pd.DataFrame.from_dict(rows, orient="INDEX").rename_axis("parameter")',
@@ -54,14 +66,21 @@ RECORDED = {
     ): SHIFTED,
 }
 
-# Only a fork server goes with torch: a process that has computed gradients cannot be forked.
+# Only a fork server goes with torch: a process that has computed gradients cannot be forked. It
+# has imported these libraries but no tests, so that what a test file makes is the mutant's too.
+PRELOADED = ("pytest", "hypothesis.extra.numpy", "scipy.stats", "sklearn.datasets", "smallweights")
 SETTINGS = """\
 [mutmut]
 source_paths = src
 only_mutate = src/smallweights/{module}.py
 pytest_add_cli_args_test_selection =
     {tests}
+pytest_add_cli_args =
+    -pno:nbval
+    -Wignore::pytest.PytestAssertRewriteWarning
 process_isolation = forkserver
+forkserver_warmup = import
+preload_modules_file = preloaded
 timeout_constant = 30.0
 timeout_multiplier = 5.0
 use_git_change_detection = false
@@ -78,12 +97,13 @@ def stage(module: str) -> None:
         (folder / name).symlink_to(ROOT / name)
     settings = SETTINGS.format(module=module, tests="\n    ".join(TESTS[module]))
     (folder / "setup.cfg").write_text(settings)
+    (folder / "preloaded").write_text("\n".join(PRELOADED))
 
 
 def mutmut(module: str, *arguments: str) -> str:
     """What this command of mutmut prints in the folder of the module."""
     # Processes that are forked after OpenMP has started its threads hang.
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
     command = [str(Path(sys.executable).parent / "mutmut"), *arguments]
     run = subprocess.run(command, cwd=STAGE / module, env=env, capture_output=True, text=True)
     if run.returncode:
@@ -91,12 +111,12 @@ def mutmut(module: str, *arguments: str) -> str:
     return run.stdout
 
 
-def outcomes(module: str) -> dict[str, str]:
-    """Make and try the module's mutants: the outcome of each by name."""
+def exit_codes(module: str) -> dict[str, int]:
+    """Make and try the module's mutants: how pytest ended on each, by name."""
     stage(module)
     mutmut(module, "run", "--max-children", os.environ.get("JOBS", str(os.cpu_count())))
-    lines = mutmut(module, "results", "--all", "true")
-    return dict(re.findall(r"^ +(smallweights\.\S+): (.+)$", lines, flags=re.M))
+    kept = STAGE / module / "mutants" / "src" / "smallweights" / f"{module}.py.meta"
+    return json.loads(kept.read_text())["exit_code_by_key"]
 
 
 def changed_line(module: str, mutant: str) -> str:
@@ -106,18 +126,21 @@ def changed_line(module: str, mutant: str) -> str:
 
 def report(module: str) -> bool:
     """Print the module's numbers and unexplained survivors; whether it passes."""
-    found = outcomes(module)
+    found = exit_codes(module)
+    if FAILED not in found.values():
+        sys.exit(f"No test fails on any mutant of {module}: its tests do not run. See mutants/.")
     lines = {name: changed_line(module, name) for name in found if found[name] not in NOTICED}
     killed, total = len(found) - len(lines), len(found)
     open_ones = {name: line for name, line in lines.items() if (module, line) not in RECORDED}
     stale = [line for of, line in RECORDED if of == module and line not in lines.values()]
     print(
         f"{module:10} {killed:3} of {total:3} killed ({killed / total:.1%},"
-        f" {list(found.values()).count('timeout')} by timeout);"
+        f" {list(found.values()).count(-signal.SIGXCPU)} by timeout);"
         f" of {len(lines)} survivors {len(lines) - len(open_ones)} are recorded"
     )
     for name, line in open_ones.items():
-        print(f"    {found[name]} {name.removeprefix('smallweights.')}\n        {line}")
+        how = "survived" if found[name] == SURVIVED else f"pytest ended with {found[name]}:"
+        print(f"    {how} {name.removeprefix('smallweights.')}\n        {line}")
     for line in stale:
         print(f"    recorded, but killed: {line}")
     sys.stdout.flush()
