@@ -63,8 +63,9 @@ class Backpropagation:
     """The gradients of K stacked perceptrons, written into each weight's ``grad``.
 
     The same numbers as ``Autograd``, without a graph and in memory that is kept from step to step.
-    This is worth its lines: a step of small networks takes 0.6, of larger ones 0.75 of the time,
-    because all of a chunk stays in the cache. Source: Rumelhart, Hinton & Williams (1986).
+    This is worth its lines: a step takes two thirds to four fifths of the time, because all of a
+    chunk stays in the cache. Source: Rumelhart, Hinton & Williams (1986).
+    Book section: norms.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ cache, joblib maps the chunks, and ``stacked`` trains each.
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -145,12 +146,9 @@ class Grid:
             groups = [list(group.index) for _, group in rows.groupby(["data", "seed"], sort=False)]
             width = len(groups[0])
             if width > size:
-                chunks += [g[i : i + size] for g in groups for i in range(0, width, size)]
-                continue
-            together = size // width
-            chunks += [
-                list(chain(*groups[i : i + together])) for i in range(0, len(groups), together)
-            ]
+                chunks += [piece for group in groups for piece in _evenly(group, size)]
+            else:
+                chunks += [list(chain(*piece)) for piece in _evenly(groups, size // width)]
         return chunks
 
     def _alike(self) -> Iterator[pd.DataFrame]:
@@ -174,6 +172,13 @@ class Grid:
             seeds=list(labels.seed),
             training=replace(training, lr=float(labels.lr.iloc[0])),
         )
+
+
+def _evenly(items: list, most: int) -> list[list]:
+    """The items in as few pieces of at most so many as it takes, of sizes that differ little."""
+    pieces = math.ceil(len(items) / most)
+    size = math.ceil(len(items) / pieces)
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _grid(data: object, penalties: object, lrs: Sequence[float], seeds: Sequence[int]) -> Grid:
