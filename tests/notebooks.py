@@ -5,7 +5,8 @@
 
 The normal form: no execution counts, no timestamps, no widget state, cell ids ``cell-00``,
 ``cell-01``, … , keys sorted, and in each code cell's metadata a digest of the source that its
-outputs were made from. Without notebooks named, all of the book's are taken.
+outputs were made from. Without notebooks named, all of the book's are taken, and the
+tests' own sample.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
+SAMPLE = Path(__file__).resolve().with_name("sample.ipynb")
 DIGEST = "source_digest"
 
 
@@ -110,7 +112,7 @@ def problems(path: Path) -> list[str]:
 
 def main(command: str, *names: str) -> int:
     """Run one of the two commands; the exit status tells whether all is well."""
-    paths = [Path(name).resolve() for name in names] or notebooks()
+    paths = [Path(name).resolve() for name in names] or [*notebooks(), SAMPLE]
     if command == "execute":
         for path in paths:
             print(f"executing {path.name}", flush=True)

@@ -20,10 +20,9 @@ from PIL import Image, ImageDraw
 
 import claims
 from figures import difference
-from notebooks import BOOK, digest, execute, normal_form, notebooks, problems
+from notebooks import BOOK, SAMPLE, digest, execute, normal_form, notebooks, problems
 
 TESTS = Path(__file__).parent
-SAMPLE = TESTS / "sample.ipynb"
 PRINTED, TABLE, FIGURE, EXPLORER, VERDICT = range(1, 6)  # the sample's code cells
 
 
