@@ -46,6 +46,7 @@ class StrictNotebook(IPyNbFile):
     def setup(self) -> None:
         for name, value in ONE_THREAD.items():  # unless the caller asks for more threads
             os.environ.setdefault(name, value)
+        self.config.option.cov_source = None  # the package's tests alone must cover it
         super().setup()
 
 
