@@ -97,6 +97,32 @@ def test_the_page_is_light(visit, page):
     assert 20_000 < visit(page)["bytes"] <= (FIRST if page == pages()[0] else CHAPTER)
 
 
+@pytest.fixture
+def book(chromium):
+    """Opens a page of the book."""
+    with served() as site, contextlib.ExitStack() as stack:
+
+        def open_page(page):
+            tab = opened(chromium, f"{site}/{page}", **DESK)
+            stack.callback(tab.context.close)
+            return tab
+
+        yield open_page
+
+
+def test_the_search_finds_pages(book):
+    tab = book("search.html?q=weights")
+    tab.wait_for_selector("ul.search li")
+    assert tab.seen.problems == []
+
+
+def test_formulas_are_set_and_readable_to_a_screen_reader(book):
+    tab = book("book/reference/notation.html")
+    tab.wait_for_selector("mjx-container")
+    formulas = tab.locator("span.math, div.math").count()
+    assert tab.locator("mjx-container mjx-assistive-mml math").count() == formulas > 5
+
+
 # An explorer, turned by every kind of hand
 
 
