@@ -7,6 +7,7 @@ and MathJax (1.2 MB) load on every page. The templates beside this file leave th
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from textwrap import shorten
@@ -17,6 +18,8 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+HERE = Path(__file__).parent
+LOOK = (HERE, HERE.parent / "_assets")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 RULE = re.compile(r"([^{}@;]+)(\{[^{}]*\})")
 SEPARATOR = re.compile(r",(?![^(]*\))")
@@ -90,8 +93,10 @@ def _cut(path: Path, icons: list[int]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """What Sphinx calls. A change of this file has all pages written anew."""
-    app.add_config_value("book_theme", Path(__file__).read_text("utf-8"), "html")
+    """What Sphinx calls. A change of look has all pages written anew."""
+    look = sorted(p for folder in LOOK for p in folder.rglob("*") if "__pycache__" not in p.parts)
+    digest = sha256(b"".join(p.read_bytes() for p in look if p.is_file())).hexdigest()
+    app.add_config_value("book_theme", digest, "html")
     app.connect("config-inited", choose_mathjax, priority=900)
     app.connect("html-page-context", finish_page, priority=900)
     app.connect("build-finished", keep_what_is_used, priority=900)
