@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, product
 from os import PathLike
@@ -233,14 +235,13 @@ def map_chunks(
         jobs = -1 if place.type == "cpu" else 1
     threads = torch.get_num_threads()
     try:
-        results = _as_they_come(
-            [joblib.delayed(_on_one_thread)(function, chunks[i], place, i) for i in left], jobs
-        )
+        tasks = [joblib.delayed(_on_one_thread)(function, chunks[i], place, i) for i in left]
         bar = {"total": len(chunks), "initial": len(done), "unit": "chunk"}
-        for i, trained in show_progress(results, **bar) if progress else results:
-            done[i] = trained
-            if kept is not None:
-                kept.write(i, trained)
+        with closing(_as_they_come(tasks, jobs)) as results:
+            for i, trained in show_progress(results, **bar) if progress else results:
+                done[i] = trained
+                if kept is not None:
+                    kept.write(i, trained)
         return [done[i] for i in range(len(chunks))]
     finally:
         torch.set_num_threads(threads)
@@ -251,7 +252,14 @@ def _as_they_come(tasks: Sequence[tuple], jobs: int | None) -> Iterator[tuple[in
     backend, _ = get_active_backend(prefer="threads")
     if backend.supports_return_generator:
         pool = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")
-        yield from pool(tasks)
+        ready = pool(tasks)
+        try:
+            for result in ready:  # noqa: UP028 - `yield from` would close it outside the filter
+                yield result
+        finally:
+            with warnings.catch_warnings():  # of results that an error elsewhere leaves unread
+                warnings.simplefilter("ignore")
+                ready.close()
         return
     size = joblib.effective_n_jobs(jobs)  # Ray hands out lists alone: a round at a time
     for start in range(0, len(tasks), size):
