@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from joblib import parallel_config
 from torch import nn
 from torch.nn import functional
 
@@ -21,6 +22,7 @@ from smallweights import (
     Exponential,
     Penalize,
     Training,
+    ensemble,
     fit,
     fit_many,
     linear_teacher,
@@ -249,6 +251,19 @@ def assert_bit_equal(fits, other):
     for name in fits.weights:
         assert torch.equal(fits.weights[name], other.weights[name])
         assert torch.equal(fits.best_weights[name], other.best_weights[name])
+
+
+@pytest.mark.parametrize(
+    ("given", "configured", "used"), [(None, {}, -1), (None, {"n_jobs": 3}, None), (2, {}, 2)]
+)
+def test_jobs_are_the_callers_else_joblibs_else_all_cores(monkeypatch, given, configured, used):
+    asked = []
+    monkeypatch.setattr(
+        ensemble, "_as_they_come", lambda _, jobs: (x for x in asked.append(jobs) or [])
+    )
+    with parallel_config(**configured):
+        ensemble.map_chunks(train_chunk, [], torch.device("cpu"), jobs=given)
+    assert asked == [used]
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

@@ -77,13 +77,13 @@ class _Patches(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, size: int, stride: int) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, x: Tensor, size: int, stride: int) -> Tensor:  # noqa: ANN401 - untyped
         ctx.size, ctx.stride, ctx.shape = size, stride, x.shape
         windows = x.unfold(2, size, stride).unfold(3, size, stride)
         return windows.permute(0, 1, 5, 6, 2, 3, 4).contiguous()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401 - untyped
         x = gradient.new_zeros(ctx.shape)
         for i, j in product(range(ctx.size), repeat=2):
             patch = gradient[:, :, i, j]
