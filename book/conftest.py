@@ -1,8 +1,8 @@
 """How pytest runs the book's notebooks: once, under nbval, with everything compared.
 
 nbval compares text and tables as exact strings. Three things are added: cells that were never run
-(or whose source changed since) fail, figures are compared within the tolerance of
-``tests/figures.py``, and each notebook has a budget of time and memory on one thread.
+(or whose source changed since) fail, figures and the frames of explorers are compared within the
+tolerance of ``tests/figures.py``, and each notebook has a budget of time and memory on one thread.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from figures import difference
+from frames import split_frames
 from notebooks import is_stale
 
 SECONDS, MEGABYTES = 30, 1000
@@ -86,22 +87,25 @@ class StrictCell(IPyNbCell):
     def compare_outputs(
         self, test: list[NotebookNode], ref: list[NotebookNode], skip_compare: object = None
     ) -> bool:
+        expected, received = _take_figures(ref), _take_figures(test)
         if not super().compare_outputs(test, ref, skip_compare):
             self.comparison_traceback.insert(0, f"{self.place}:")
             return False
-        problem = _compare_figures(_figures(ref), _figures(test))
+        problem = _compare_figures(expected, received)
         if problem:
             self.comparison_traceback.append(f"{self.place}: {problem}")
         return problem is None
 
 
-def _figures(outputs: list[NotebookNode]) -> list[tuple[str, str]]:
-    return [
-        (mime, content)
-        for output in outputs
-        for mime, content in sorted(output.get("data", {}).items())
-        if mime in FIGURES
-    ]
+def _take_figures(outputs: list[NotebookNode]) -> list[tuple[str, str]]:
+    """The figures and the explorers' frames, which are left out of the text that nbval compares."""
+    figures = []
+    for data in (output.data for output in outputs if "data" in output):
+        figures += [(mime, data[mime]) for mime in FIGURES if mime in data]
+        if "text/html" in data:
+            data["text/html"], frames = split_frames(data["text/html"])
+            figures += [("frame", frame) for frame in frames]
+    return figures
 
 
 def _compare_figures(

@@ -20,7 +20,9 @@ from PIL import Image, ImageDraw
 
 import claims
 from figures import difference
+from frames import STRIP, split_frames
 from notebooks import BOOK, SAMPLE, digest, execute, normal_form, notebooks, problems
+from smallweights.explore import _encode
 
 TESTS = Path(__file__).parent
 PRINTED, TABLE, FIGURE, EXPLORER, VERDICT = range(1, 6)  # the sample's code cells
@@ -87,6 +89,20 @@ def move_one_point(notebook):
     figure_of(notebook)["image/png"] = encoded(image)
 
 
+def explorer_of(notebook):
+    return code_cells(notebook)[EXPLORER].outputs[0].data
+
+
+def swap_frames(notebook):
+    """The strip anew, encoded as the explorer does, with its first two frames exchanged."""
+    html = explorer_of(notebook)["text/html"]
+    _, frames = split_frames(html)
+    images = [decoded(frame) for frame in frames]
+    (_, strip), *_ = STRIP.findall(html)
+    swapped = _encode([images[1], images[0], *images[2:]], 64)
+    explorer_of(notebook)["text/html"] = html.replace(strip, swapped)
+
+
 def delete_output(notebook):
     code_cells(notebook)[TABLE].outputs = []
 
@@ -115,11 +131,7 @@ COPIES: list[dict[str, tuple[Callable, int, str]]] = [
         "printed_digit": (edit_printed_digit, PRINTED, "0.6"),
         "table_cell": (edit_text(TABLE, "text/html", "0.25", "0.26"), TABLE, "0.26"),
         "replaced_figure": (replace_figure, FIGURE, "expected .* pixels, received|pixels differ"),
-        "swapped_frames": (
-            edit_text(EXPLORER, "text/html", "data-alpha='0.1'", "data-alpha='0.2'"),
-            EXPLORER,
-            "data-alpha='0.2'",
-        ),
+        "swapped_frames": (swap_frames, EXPLORER, "pixels differ"),
         "flipped_verdict": (
             edit_text(VERDICT, "text/plain", "W9 holds", "W9 does not hold"),
             VERDICT,
@@ -134,6 +146,11 @@ COPIES: list[dict[str, tuple[Callable, int, str]]] = [
     },
     {
         "deleted_figure": (delete_figure, FIGURE, "[Uu]nexpected output|expected none, received"),
+        "explorer_number": (
+            edit_text(EXPLORER, "text/html", "<td>0.25</td>", "<td>0.26</td>"),
+            EXPLORER,
+            "0.26",
+        ),
         "exempted_cell": (exempt_a_cell, PRINTED, "no output of the book is exempt"),
     },
 ]
@@ -260,6 +277,14 @@ def test_same_figure_within_tolerance():
     nudged = image.copy()
     nudged.putpixel((5, 5), (230, 230, 230))
     assert difference(encoded(image), encoded(nudged)) is None
+
+
+def test_frames_of_another_palette_are_within_tolerance():
+    _, frames = split_frames(explorer_of(nbformat.read(SAMPLE, as_version=4))["text/html"])
+    strip = _encode([decoded(frame) for frame in frames], 50)
+    _, others = split_frames(f'style="width:300%;" src="data:image/webp;base64,{strip}"')
+    found = [difference(one, other) for one, other in zip(frames, others, strict=True)]
+    assert found == [None, None, None]
 
 
 def test_index_of_claims_is_in_step_with_the_notebooks():
