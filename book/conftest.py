@@ -23,6 +23,7 @@ from frames import split_frames
 from notebooks import is_stale
 
 SECONDS, MEGABYTES = 30, 1000
+LONGEST = 300  # seconds of a cell on a busy machine; a kernel that died never answers
 FIGURES = ("image/png", "image/jpeg")
 IGNORING = ("skip", "check_exception")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
@@ -47,6 +48,7 @@ class StrictNotebook(IPyNbFile):
     def setup(self) -> None:
         for name, value in ONE_THREAD.items():  # unless the caller asks for more threads
             os.environ.setdefault(name, value)
+        self.config.option.nbval_cell_timeout = LONGEST
         self.config.option.cov_source = None  # the package's tests alone must cover it
         super().setup()
 

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -29,12 +30,19 @@ def environment(capability: str, threads: int) -> dict[str, str]:
     }
 
 
+@cache
+def best() -> str:
+    """The processor's own instruction set: told to use one that it lacks, torch crashes."""
+    env = {k: v for k, v in os.environ.items() if k != "ATEN_CPU_CAPABILITY"}
+    asked = subprocess.run([sys.executable, "-c", ASK], env=env, capture_output=True, text=True)
+    return asked.stdout.strip().lower()
+
+
 def run(capability: str, threads: int) -> str:
     """'passed', or what went wrong, for all notebooks under this setting."""
     env = environment(capability, threads)
-    asked = subprocess.run([sys.executable, "-c", ASK], env=env, capture_output=True, text=True)
-    if asked.stdout.strip().lower() != capability:
-        return f"not on this processor, which has {asked.stdout.strip() or asked.stderr.strip()}"
+    if CAPABILITIES.index(capability) > CAPABILITIES.index(best()):
+        return f"not on this processor, which has {best()} at best"
     # The budget is for the usual instruction set; the slower ones may exceed it.
     command = [sys.executable, "-m", "pytest", "book", "-q", "--color=no", "-k", "not budget"]
     result = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
