@@ -21,6 +21,7 @@ from smallweights.measure import (
     norm,
     norms,
     output_change,
+    quantized,
     saturation,
     sparsity,
 )
@@ -111,7 +112,9 @@ def test_every_connection_of_an_lstm_is_measured_apart():
     assert list(norms(LSTM(3)).index) == names
 
 
-@pytest.mark.parametrize("measure", [norms, norm, sparsity, entropy])
+@pytest.mark.parametrize(
+    "measure", [norms, norm, sparsity, entropy, lambda network: quantized(network, 0.1)]
+)
 def test_a_network_without_weights_is_refused(measure):
     expected = "The network has no weight with two or more dimensions to measure."
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
@@ -460,3 +463,61 @@ def test_a_bin_width_that_is_no_positive_number_is_refused(width):
 def test_a_number_of_bins_that_is_no_count_is_refused(bins):
     with pytest.raises((ValueError, TypeError), match="bins"):
         entropy(perceptron(), bins=bins)
+
+
+# Quantization.
+
+
+def weights_of(network):
+    return torch.cat([w.flatten() for w in network.parameters() if w.dim() > 1]).detach()
+
+
+STEPS = st.floats(0.01, 3)
+
+
+@pytest.mark.parametrize("step", [0.01, 0.1, 0.7, 3.0])
+def test_quantized_weights_are_pytorchs_fake_quantized(step):
+    network = perceptron()
+    levels = torch.tensor(0), -(2**31), 2**31 - 1
+    expected = torch.fake_quantize_per_tensor_affine(
+        weights_of(network).float(), torch.tensor(step), *levels
+    )
+    found = weights_of(quantized(network, step))
+    torch.testing.assert_close(found.float(), expected)
+
+
+@given(STEPS)
+def test_no_weight_moves_by_more_than_half_a_step(step):
+    network = perceptron()
+    moved = (weights_of(quantized(network, step)) - weights_of(network)).abs()
+    assert moved.max() <= step / 2 * (1 + 1e-9)
+
+
+@given(STEPS)
+def test_the_entropy_on_a_grid_is_that_of_the_quantized_weights(step):
+    network = perceptron()
+    multiples = (weights_of(quantized(network, step)) / step).round()
+    _, counts = np.unique(multiples, return_counts=True)
+    assert entropy(network, bin_width=step) == pytest.approx(stats.entropy(counts, base=2))
+
+
+def test_quantizing_leaves_the_biases_and_the_network_itself_as_they_are():
+    network, before = perceptron(), perceptron()
+    rounded = dict(quantized(network, 1.0).named_parameters())
+    for (name, parameter), original in zip(
+        network.named_parameters(), before.parameters(), strict=True
+    ):
+        assert torch.equal(parameter, original)
+        assert torch.equal(rounded[name], parameter) == (parameter.dim() == 1)
+
+
+def test_halves_are_rounded_up():
+    network = with_weights(-1.5, -0.5, 0.5, 1.5)
+    assert weights_of(quantized(network, 1.0)).tolist() == [-1, 0, 1, 2]
+
+
+@pytest.mark.parametrize("step", [0.0, -1.0, math.nan, math.inf])
+def test_a_step_that_is_no_positive_number_is_refused(step):
+    expected = f"step must be a finite number > 0; got {step}."
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        quantized(perceptron(), step)

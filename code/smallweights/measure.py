@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -156,6 +157,23 @@ def entropy(model: nn.Module, *, bin_width: float | None = None, bins: int = 64)
         _, counts = np.unique(np.floor(weights / bin_width + 0.5), return_counts=True)
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log2(shares)).sum()) + 0.0
+
+
+@torch.no_grad()
+def quantized(model: nn.Module, step: float) -> nn.Module:
+    """A copy of the network with each weight rounded to a multiple of ``step``, biases kept.
+
+    ``Q(w) = step · ⌊w/step + ½⌋``, so no weight moves by more than step/2, in units of the
+    weights. To store one rounded weight with an ideal code takes
+    ``entropy(model, bin_width=step)`` bits. Raises ``ValueError`` for a step that is not a finite
+    number > 0. Source: Cover & Thomas (2006), section 8.3. Book section: large weights.
+    """
+    if not 0 < step < math.inf:
+        raise ValueError(f"step must be a finite number > 0; got {step}.")
+    rounded = copy.deepcopy(model)
+    for weight in _weights(rounded).values():
+        weight.div_(step).add_(0.5).floor_().mul_(step)
+    return rounded
 
 
 def _check_inputs(x: Tensor) -> None:
