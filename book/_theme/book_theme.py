@@ -1,7 +1,8 @@
 """What the book adds to its theme: lean pages, whose markup a screen reader can follow.
 
 As they come, the style sheet (400 kB), the script and the fonts of all icons there are (1.8 MB)
-and MathJax (1.2 MB) load on every page. The templates beside this file leave the script out.
+and MathJax (1.2 MB) load on every page. The templates beside this file leave the script out, and
+formulas are written as MathML, which browsers draw themselves.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from textwrap import shorten
 from docutils import nodes
 from fontTools import subset
 from fontTools.ttLib import TTFont
+from latex2mathml.converter import convert
 from sphinx.application import Sphinx
-from sphinx.config import Config
+from sphinx.locale import _
+from sphinx.util.math import get_node_equation_number
+from sphinx.writers.html5 import HTML5Translator
 
 HERE = Path(__file__).parent
 LOOK = (HERE, HERE.parent / "_assets")
@@ -26,23 +30,36 @@ SEPARATOR = re.compile(r",(?![^(]*\))")
 NEGATED = re.compile(r":not\([^)]*\)")
 CLASS = re.compile(r"\.(-?[a-zA-Z_][\w-]*)")
 ICON = re.compile(r'\.fa-[^{}]*:before\{content:"\\([0-9a-f]+)"')
+BAR = re.compile(r"<mo([^>]*>&#x0(?:007C|2016);)")
 FONT = re.compile(r'url\((\S+?)\.woff2\) format\("woff2"\),url\(\S+?\.ttf\) \S+?\)')
 
 
-def choose_mathjax(app: Sphinx, config: Config) -> None:
-    """Load MathJax in parts, without its menu of 430 kB; ``_config.yml`` names the parts."""
-    config.mathjax_path = "mathjax/startup.js"
+def mathml(formula: str, display: str = "inline") -> str:
+    """The formula for the browser; a bar of |w| or of a norm stands close to what it encloses."""
+    return BAR.sub(r'<mo lspace="0" rspace="0"\1', convert(formula, display=display))
+
+
+def write_formula(writer: HTML5Translator, node: nodes.math) -> None:
+    writer.body.append(mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def write_displayed_formula(writer: HTML5Translator, node: nodes.math_block) -> None:
+    """The formula in a block of its own, with its number where it has one."""
+    writer.body.append(writer.starttag(node, "div", CLASS="math"))
+    if node["number"]:
+        number = get_node_equation_number(writer, node)
+        writer.body.append(f'<span class="eqno">({number})')
+        writer.add_permalink_ref(node, _("Link to this equation"))
+        writer.body.append("</span>")
+    writer.body.append(mathml(node.astext(), "block") + "</div>")
+    raise nodes.SkipNode
 
 
 def finish_page(
     app: Sphinx, page: str, template: str, context: dict, document: nodes.document | None
 ) -> None:
-    """MathJax only for formulas; tables and lists as screen readers want them; a description."""
-    formulas = (nodes.math, nodes.math_block)
-    if document is None or not any(isinstance(node, formulas) for node in document.findall()):
-        context["script_files"][:] = [
-            script for script in context["script_files"] if "mathjax/" not in str(script.filename)
-        ]
+    """Tables and lists as screen readers want them, and a description for search engines."""
     body = re.sub(r"<th\b[^>]*></th>", "<td></td>", context.get("body", ""))
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
     text = document.next_node(nodes.paragraph) if document else None
@@ -57,7 +74,6 @@ def keep_what_is_used(app: Sphinx, problem: Exception | None) -> None:
     if problem or app.builder.format != "html":
         return
     scripts = [p for p in static.rglob("*.js") if p.name != "fontawesome.js"]
-    scripts = [p for p in scripts if "mathjax" not in p.parts]
     texts = (p.read_text("utf-8") for p in [*Path(app.outdir).rglob("*.html"), *scripts])
     words = {word for text in texts for word in re.findall(r"[\w-]+", text)}
     icons = []
@@ -97,7 +113,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     look = sorted(p for folder in LOOK for p in folder.rglob("*") if "__pycache__" not in p.parts)
     digest = sha256(b"".join(p.read_bytes() for p in look if p.is_file())).hexdigest()
     app.add_config_value("book_theme", digest, "html")
-    app.connect("config-inited", choose_mathjax, priority=900)
+    app.add_html_math_renderer("mathml", (write_formula, None), (write_displayed_formula, None))
     app.connect("html-page-context", finish_page, priority=900)
     app.connect("build-finished", keep_what_is_used, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
