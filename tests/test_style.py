@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-MODULES = sorted(Path(__file__).parents[1].glob("code/smallweights/*.py"))
+MODULES = sorted(Path(__file__).parents[1].glob("code/smallweights/**/*.py"))
 LONGEST_BODY, LONGEST_LINE = 25, 100
 FORMULA = re.compile(r"\bSources?:|``[^`]*[Σ‖√²½·∂λμᵀ][^`]*``")
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,0 +1,421 @@
+"""Exercises say right to right answers, and name the slip behind typical wrong ones.
+
+The answers here are written as a reader would write them. Then come the pages: the notebook of
+exercises stands there blank, and each question of a self-test has one right choice.
+"""
+
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from torch.nn.utils import parameters_to_vector
+
+from notebooks import BOOK
+from smallweights import measure
+from smallweights.exercises import OPEN, RIGHT, WRONG, Exercise, Result, gives, judge, like
+from smallweights.exercises.large_weights import EXERCISES, check
+from smallweights.models import MLP
+
+CHAPTER = BOOK / "large_weights"
+
+
+def weights(model):
+    return [w for name, w in model.named_parameters() if "bias" not in name]
+
+
+def steep(h):
+    return 1 - h**2
+
+
+RIGHT_ANSWERS = {
+    "norm": [
+        lambda model: torch.stack([w.square().sum() for w in weights(model)]).sum().sqrt(),
+        lambda model: sum((w**2).sum().item() for w in weights(model)) ** 0.5,
+        lambda model: np.linalg.norm([np.linalg.norm(w.detach()) for w in weights(model)]),
+        lambda model: parameters_to_vector(weights(model)).float().norm(),
+    ],
+    "sum": [
+        ([-2, -2, -2], [1, 1, 1]),
+        np.array([[3.0, -3.0, -3.0], [1.0, 1.0, 1.0]]),
+        (torch.tensor([-1.0, -1.0, -1.0]), torch.tensor([0.5, 0.5, 0.5])),
+    ],
+    "growth": [
+        lambda history: history["norm"].iloc[-1] - history["norm"].iloc[0],
+        lambda history: history.norm.diff().sum(),
+        lambda history: history.set_index("step").norm.pipe(lambda n: n[n.index.max()] - n[0]),
+    ],
+    "doubled": [(8, 1), [8.0, 1.0], np.array([2**3, 1])],
+    "saturation": [
+        lambda h: np.mean(1 - h * h < 0.05),
+        lambda h: np.mean(np.abs(h) > np.sqrt(0.95)),
+        lambda h: (steep(h).ravel() < 0.05 * steep(h=0)).sum() / h.size,
+    ],
+    "sheaf": [
+        lambda curves, truth: (
+            np.mean((curves.mean(axis=0) - truth) ** 2),
+            np.mean(curves.var(axis=0)),
+        ),
+        lambda curves, truth: [
+            ((curves - truth) ** 2).mean() - curves.var(axis=0).mean(),
+            ((curves - curves.mean(axis=0)) ** 2).mean(),
+        ],
+    ],
+    "strength": [
+        lambda noise, weight: noise**2 / weight**2,
+        lambda noise, weight: np.exp(2 * (np.log(noise) - np.log(weight))),
+    ],
+}
+
+WRONG_ANSWERS = {  # with a word of the misconception that has to be named
+    "norm": [
+        (lambda model: parameters_to_vector(model.parameters()).norm(), "biases"),
+        (lambda model: sum(w.sum() for w in weights(model)), "signs cancel"),
+        (lambda model: abs(sum(w.sum() for w in model.parameters())), "signs cancel"),
+        (lambda model: sum(w.abs().sum() for w in weights(model)), "L1"),
+        (lambda model: sum(w.square().sum() for w in weights(model)), "a step early"),
+        (lambda model: parameters_to_vector(weights(model)).square().mean().sqrt(), "a mean"),
+        (lambda model: sum(w.norm() for w in weights(model)), "do not add up"),
+        (lambda model: model.layers[0].weight.norm(), "one layer"),
+        (lambda model: 7, WRONG),
+    ],
+    "sum": [
+        (([1, 1, 1], [2, 2, 2]), "not every weight of a"),
+        (([-3, 0, 0], [1, 1, 1]), "not every weight of a"),
+        (([2, 2, 2], [1, 1, 1]), "the sum is not misled"),
+        (([3, 3, -3], [1, 1, 1]), "the same"),
+    ],
+    "growth": [
+        (lambda history: history.norm.iloc[-1], "at the end"),
+        (lambda history: history.norm.iloc[0] - history.norm.iloc[-1], "wrong way round"),
+        (lambda history: history.norm.max() - history.norm.min(), "sign is lost"),
+        (lambda history: abs(history.norm.iloc[-1] - history.norm.iloc[0]), "sign is lost"),
+        (lambda history: history.norm.iloc[-1] / history.norm.iloc[0], "ratio"),
+        (lambda history: history.norm.diff().iloc[-1], "last stretch"),
+    ],
+    "doubled": [
+        ((1, 1), "moves them farther"),
+        ((2, 1), "you doubled once"),
+        ((4, 1), "first notebook"),
+        ((6, 1), "added"),
+        ((8, 8), "the flips: you let them grow"),
+        ((8, 2), "the flips: you let them grow"),
+        ((8, 0), "the flips: you have fewer"),
+        ((16, 1), WRONG),
+    ],
+    "saturation": [
+        (lambda h: (h > np.sqrt(0.95)).mean(), "one end"),
+        (lambda h: (h > 0.95).mean(), "one end"),
+        (lambda h: (abs(h) < 0.05).mean(), "steepest"),
+        (lambda h: (abs(h) > 0.95).mean(), "distance from its end"),
+        (lambda h: (4 * h * (1 - h) < 0.05).mean(), "sigmoid"),
+        (lambda h: (steep(h) > 0.05).mean(), "still reacts"),
+        (lambda h: (steep(h) < 0.05).sum(), "not a share"),
+        (lambda h: 100 * (steep(h) < 0.05).mean(), "not a share"),
+    ],
+    "sheaf": [
+        (lambda c, t: (c.var(0).mean(), ((c.mean(0) - t) ** 2).mean()), "changed places"),
+        (lambda c, t: (((c - t) ** 2).mean(), c.var(0).mean()), "whole squared error"),
+        (lambda c, t: ((c - t).mean() ** 2, c.var(0).mean()), "signs cancel"),
+        (lambda c, t: (abs(c.mean(0) - t).mean(), c.var(0).mean()), "not squared"),
+        (lambda c, t: (((c.mean(0) - t) ** 2).mean(), c.var(1).mean()), "point to point"),
+        (lambda c, t: (((c.mean(0) - t) ** 2).mean(), c.std(0).mean()), "standard deviation"),
+        (lambda c, t: (((c.mean(0) - t) ** 2).mean(), c.var(0, ddof=1).mean()), "nearly"),
+    ],
+    "strength": [
+        (lambda noise, weight: noise / weight, "standard deviations"),
+        (lambda noise, weight: weight**2 / noise**2, "upside down"),
+        (lambda noise, weight: noise**2, "noise alone"),
+        (lambda noise, weight: noise**2 / (noise**2 + weight**2), "a share"),
+        (lambda noise, weight: noise**2 / weight**2 / 2, "factor of two"),
+    ],
+}
+
+GIVEN_AWAY = {  # what a message must not contain
+    "norm": r"√|root|dim|named_parameters",
+    "sum": r"negative|minus|−|-\d",
+    "growth": r"minus|subtract|iloc|−",
+    "doubled": r"\d|\beight\b|unchanged|same factor",
+    "saturation": r"h\*\*2|h²|0\.97|square",
+    "sheaf": r"axis|var\(|ddof|n − 1|mean\(",
+    "strength": r"²|\*\*|variance|square",
+}
+
+BLANKS = [..., None, (..., 1), [None, ...], lambda *anything: ..., lambda *anything: None]
+
+RIGHT_CASES = [(name, answer) for name, answers in RIGHT_ANSWERS.items() for answer in answers]
+WRONG_CASES = [(name, *case) for name, cases in WRONG_ANSWERS.items() for case in cases]
+every_exercise = pytest.mark.parametrize("name", EXERCISES)
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT_CASES)
+def test_a_right_answer_is_right(name, answer):
+    assert check(name, answer) == Result(name, "right", RIGHT)
+
+
+@pytest.mark.parametrize(("name", "answer", "word"), WRONG_CASES)
+def test_a_wrong_answer_is_told_its_misconception(name, answer, word):
+    result = check(name, answer)
+    assert result.state == "wrong"
+    assert word in result.message
+
+
+@every_exercise
+def test_a_blank_answer_is_not_answered_yet(name):
+    wanted_kind = [b for b in BLANKS if callable(b) == bool(EXERCISES[name].cases)]
+    found = [check(name, blank) for blank in [..., None, *wanted_kind]]
+    assert set(found) == {Result(name, "open", OPEN)}
+
+
+@every_exercise
+def test_every_misconception_is_met_by_a_wrong_answer(name):
+    met = {check(name, answer).message for answer, _ in WRONG_ANSWERS[name]}
+    assert met - {WRONG} == set(EXERCISES[name].misconceptions)
+    assert len(met) >= 3
+
+
+@every_exercise
+def test_no_message_gives_the_answer_away(name):
+    sentences = EXERCISES[name].misconceptions
+    assert [s for s in sentences if re.search(GIVEN_AWAY[name], s, re.IGNORECASE)] == []
+
+
+@every_exercise
+def test_a_message_is_one_line_that_ends_as_a_sentence(name):
+    assert [
+        s for s in EXERCISES[name].misconceptions if not re.fullmatch(r".{10,170}[.?]", s)
+    ] == []
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT_CASES)
+def test_no_right_answer_shows_a_misconception(name, answer):
+    found = EXERCISES[name].read(answer)
+    shown = [words for words, shows in EXERCISES[name].misconceptions.items() if shows(found)]
+    assert shown == []
+
+
+# Answers of a kind that was not asked for
+
+SQUARE = Exercise(like([(2,), (3,)], lambda x: x**2), {}, cases=[(2,), (3,)])
+PAIR = Exercise(gives([1, 2]), {"they have changed places.": gives([2, 1])}, shape=(2,))
+NUMBER = Exercise(gives(3), {})
+
+
+def fails(x):
+    raise ZeroDivisionError("no numbers today")
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "sentence"),
+    [
+        (SQUARE, 4, "a function is expected, and this is of type int. Hand over the function"),
+        (SQUARE, "x**2", "a function is expected, and this is of type str"),
+        (SQUARE, fails, "your function raised ZeroDivisionError: no numbers today"),
+        (SQUARE, lambda: 4, "your function raised TypeError"),
+        (SQUARE, lambda x: "four", "one number is expected, and this is of type str"),
+        (SQUARE, lambda x: [x, x], "one number is expected, and this has the shape (2,)"),
+        (SQUARE, lambda x: float("nan"), "one number is expected, and this contains nan"),
+        (PAIR, lambda: (1, 2), "2 numbers are expected, and this is a function"),
+        (PAIR, ([1, 2], 3), "2 numbers are expected, and this is of type tuple"),
+        (PAIR, {"logits": 1}, "2 numbers are expected, and this is of type dict"),
+        (PAIR, (1, 2, 3), "2 numbers are expected, and this has the shape (3,)"),
+        (PAIR, (1, float("inf")), "2 numbers are expected, and this contains inf"),
+        (NUMBER, True, "one number is expected, and this is of type bool"),
+        (NUMBER, 3j, "one number is expected, and this is of type complex"),
+        (NUMBER, object(), "one number is expected, and this is of type object"),
+    ],
+)
+def test_an_answer_of_another_kind_gets_a_sentence(exercise, answer, sentence):
+    result = judge({"it": exercise}, "it", answer)
+    assert result.state == "wrong"
+    assert result.message.startswith(sentence)
+
+
+def test_the_shape_of_a_table_is_told():
+    assert check("sum", 3).message == (
+        "numbers in the shape (2, 3) are expected, and this has the shape ()."
+    )
+
+
+def test_an_answer_that_changes_what_it_is_given_spoils_no_later_check():
+    def greedy(model):
+        with torch.no_grad():
+            for w in model.parameters():
+                w.zero_()
+        return 0.0
+
+    assert check("norm", greedy).state == "wrong"
+    assert check("norm", RIGHT_ANSWERS["norm"][0]).state == "right"
+
+
+def test_of_several_misconceptions_the_first_is_named():
+    exercise = Exercise(gives(0), {"first.": gives(1), "second.": gives(1)})
+    assert judge({"it": exercise}, "it", 1).message == "first."
+
+
+def test_a_right_answer_is_right_although_a_misconception_fits_too():
+    assert judge({"it": Exercise(gives(1), {"no.": gives(1)})}, "it", 1).state == "right"
+
+
+def test_the_factors_of_doubled_weights_are_those_of_a_measurement():
+    model = MLP((64, 32, 32, 10), bias=False, seed=1, dtype=torch.float64)
+    x = torch.as_tensor(np.random.default_rng(1).normal(size=(50, 64)))
+    moved, flipped = measure.output_change(model, x, 0.5), measure.flips(model, x, 0.5)
+    with torch.no_grad():
+        for w in model.parameters():
+            w.mul_(2)
+    ratios = measure.output_change(model, x, 0.5) / moved, measure.flips(model, x, 0.5) / flipped
+    assert check("doubled", ratios).state == "right"
+
+
+def test_the_saturated_share_is_the_one_that_the_book_measures():
+    unit = MLP((1, 1, 1), "tanh", bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        unit.layers[0].weight.fill_(1.0)
+
+    def saturated(h):
+        return measure.saturation(unit, torch.as_tensor(np.arctanh(h)).reshape(-1, 1))
+
+    assert check("saturation", saturated).state == "right"
+
+
+def test_the_best_strength_is_where_the_expected_error_of_ridge_regression_is_lowest():
+    scales = np.linalg.eigvalsh(np.cov(np.random.default_rng(1).normal(size=(30, 20)).T)) * 30
+
+    def best(noise, weight):
+        def error(log_strength):
+            strength = np.exp(log_strength)
+            left = strength**2 * weight**2 + noise**2 * scales  # squared bias, and variance
+            return (left / (scales + strength) ** 2).sum()
+
+        found = minimize_scalar(error, bounds=(-6, 6), method="bounded", options={"xatol": 1e-9})
+        return np.exp(found.x)
+
+    assert check("strength", best).state == "right"
+
+
+def test_an_unknown_exercise_raises_with_the_names_there_are():
+    with pytest.raises(ValueError, match="No exercise 'nrom'; there are norm, sum, growth"):
+        check("nrom", ...)
+
+
+@pytest.mark.parametrize(("error", "agrees"), [(0.5e-4, True), (2e-4, False)])
+def test_agreement_is_to_one_in_ten_thousand(error, agrees):
+    assert gives(100.0)(np.array(100.0 * (1 + error))) is agrees
+
+
+# What a result shows
+
+
+def test_a_result_shows_name_and_message_as_text_and_as_html():
+    face = Result("a<b", "wrong", "5 > 4 & more.")._repr_mimebundle_()
+    assert face == {
+        "text/plain": "a<b: 5 > 4 & more.",
+        "text/html": '<div class="check wrong"><p><strong>a&lt;b:</strong> 5 &gt; 4 &amp; more.</p>'
+        "</div>",
+    }
+
+
+# The pages
+
+
+def test_the_notebook_has_each_exercise_once_and_still_blank():
+    notebook = nbformat.read(CHAPTER / "exercises.ipynb", as_version=4)
+    shown = [
+        output.data["text/plain"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "check(" in cell.source
+    ]
+    assert shown == [f"{name}: {OPEN}" for name in EXERCISES]
+
+
+def test_each_exercise_of_the_notebook_has_a_hint():
+    cells = nbformat.read(CHAPTER / "exercises.ipynb", as_version=4).cells
+    texts = [text for text, code in pairwise(cells) if "check(" in code.source]
+    assert [
+        t.source.splitlines()[0] for t in texts if "<summary>Hint</summary>" not in t.source
+    ] == []
+
+
+class Choices(HTMLParser):
+    """The choices of a self-test: for each question its (class, choice, feedback)."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.place = None
+        self.questions = []
+        for question in re.split(r"^## Question", text, flags=re.MULTILINE)[1:]:
+            self.questions.append([])
+            self.feed(question)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "details":
+            self.questions[-1].append([dict(attributes)["class"], "", ""])
+            self.place = 2
+        self.place = 1 if tag == "summary" else self.place
+
+    def handle_endtag(self, tag):
+        self.place = {"summary": 2, "details": None}.get(tag, self.place)
+
+    def handle_data(self, data):
+        if self.place:
+            self.questions[-1][-1][self.place] += data
+
+
+SELF_TESTS = sorted(BOOK.glob("*/self_test.md"))
+every_self_test = pytest.mark.parametrize("path", SELF_TESTS, ids=lambda path: path.parent.name)
+
+
+@pytest.fixture
+def questions(path):
+    return Choices(path.read_text()).questions
+
+
+@every_self_test
+def test_a_self_test_has_ten_questions_of_three_or_four_choices(questions):
+    assert len(questions) == 10
+    assert {len(choices) for choices in questions} <= {3, 4}
+
+
+@every_self_test
+def test_each_question_has_exactly_one_right_choice(questions):
+    right = [sum(kind == "choice right" for kind, _, _ in choices) for choices in questions]
+    assert right == [1] * len(questions)
+
+
+@every_self_test
+def test_every_choice_has_feedback_that_says_whether_it_is_right(questions):
+    for kind, choice, feedback in (choice for choices in questions for choice in choices):
+        opening = "**Right.** " if kind == "choice right" else "**No.** "
+        assert feedback.strip().startswith(opening), choice
+        assert len(feedback.strip()) > len(opening) + 20, choice
+
+
+@every_self_test
+def test_the_choices_of_a_question_are_lettered_in_order(questions):
+    letters = [[choice.strip()[:3] for _, choice, _ in choices] for choices in questions]
+    assert letters == [["a) ", "b) ", "c) ", "d) "][: len(row)] for row in letters]
+
+
+@every_self_test
+def test_the_right_choices_are_no_pattern(questions):
+    places = [[kind for kind, _, _ in choices].index("choice right") for choices in questions]
+    longest = [
+        max(range(len(choices)), key=lambda i, row=choices: len(row[i][1])) for choices in questions
+    ]
+    assert max(map(places.count, set(places))) <= 4
+    assert sum(a == b for a, b in zip(places, longest, strict=True)) <= 5
+
+
+@every_self_test
+def test_a_self_test_ends_with_the_checklist_of_the_chapter(path):
+    *_, (title, body) = re.findall(
+        r"^## (.*)\n(.*(?:\n(?!## ).*)*)", path.read_text(), re.MULTILINE
+    )
+    assert title == "Checklist"
+    assert len(re.findall(r"^- I can ", body, re.MULTILINE)) >= 5
