@@ -100,7 +100,7 @@ WRONG_ANSWERS = {  # with a word of the misconception that has to be named
     "doubled": [
         ((1, 1), "moves them farther"),
         ((2, 1), "you doubled once"),
-        ((4, 1), "first notebook"),
+        ((4, 1), "one hidden layer"),
         ((6, 1), "added"),
         ((8, 8), "the flips: you let them grow"),
         ((8, 2), "the flips: you let them grow"),
@@ -349,7 +349,7 @@ class Choices(HTMLParser):
         super().__init__()
         self.place = None
         self.questions = []
-        for question in re.split(r"^## Question", text, flags=re.MULTILINE)[1:]:
+        for question in re.split(r"^## (?!Checklist)", text, flags=re.MULTILINE)[1:]:
             self.questions.append([])
             self.feed(question)
 

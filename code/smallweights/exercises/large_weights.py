@@ -150,7 +150,7 @@ _DOUBLED = Exercise(
             lambda found: found[0] <= 1
         ),
         "the logits: you doubled once. Follow the nudge from layer to layer.": gives(2, part=0),
-        "the logits: this fits the network of the first notebook. Count the layers of this one.": (
+        "the logits: this fits a network with one hidden layer. Count the layers of this one.": (
             gives(4, part=0)
         ),
         "the logits: you added the layers' factors. A layer acts on what the one before it has"
