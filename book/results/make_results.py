@@ -29,7 +29,10 @@ from nbformat import NotebookNode
 
 HERE = Path(__file__).resolve().parent
 BOOK = HERE.parent
-RESULTS = {"growing": (BOOK / "large_weights" / "growing.ipynb", range(100))}
+RESULTS = {
+    "growing": (BOOK / "large_weights" / "growing.ipynb", range(100)),
+    "simpler": (BOOK / "large_weights" / "simpler.ipynb", range(100)),
+}
 PACKAGES = ("smallweights", "torch", "numpy", "scikit-learn", "pandas")
 
 
