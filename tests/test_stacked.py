@@ -142,7 +142,6 @@ PENALTIES = {
 }
 
 
-@pytest.mark.parametrize("method", ["penalty", "prox", "decay"])
 def silent(seed):
     network = NETWORKS["mlp"](seed)
     for weight in network.parameters():
@@ -154,6 +153,7 @@ def test_of_equal_outputs_the_first_counts_as_in_fit():
     assert_like_fit(silent, digits(0), {0.1: L2(0.1)}, Training(steps=1))
 
 
+@pytest.mark.parametrize("method", ["penalty", "prox", "decay"])
 @pytest.mark.parametrize("penalties", PENALTIES.values(), ids=PENALTIES)
 def test_every_penalty_acts_as_in_fit(penalties, method):
     training = Training(steps=5, lr=0.1, optimizer="sgd", method=method, record=2)
