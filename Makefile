@@ -39,10 +39,9 @@ book: $(READY)  ## build the book into _build/html and say which page to open
 	  rm -rf _build/html; echo "The book has errors or warnings, listed above."; exit 1; }
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
-# The notebooks run one at a time: beside another one, each would take longer than its budget says.
 test: lint book  ## check the code, build the book, run the tests of package, notebooks and pages
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile --cov --cov-report=term
-	$(BIN)/python -m pytest book
+	$(BIN)/python -m pytest book -n 2 --dist loadfile
 
 test-matrix: $(READY)  ## run the notebooks on three instruction sets, with one and two threads
 	$(BIN)/python tests/matrix.py
