@@ -72,6 +72,36 @@ def test_a_frame_is_the_drawing_within_the_tolerance_of_figures(page):
     assert [difference(png, frame) is None for frame in frames] == [k == 3 for k in range(6)]
 
 
+def ground_of(frame):
+    """The columns of the picture between which the axes stand: their ground is blue."""
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(frame))).convert("RGB"))
+    blue = (pixels == (0, 0, 255)).all(-1).any(0).nonzero()[0]
+    return blue.min(), blue.max()
+
+
+def grounds(limits, counts=(1,)):
+    """Where the axes stand in each frame of an explorer of these figures."""
+
+    def ground(limit, count):
+        figure = Figure(figsize=(3, 2), layout="constrained")
+        for ax in figure.subplots(1, count, squeeze=False)[0]:
+            ax.set(facecolor="blue", ylim=(0, limit), ylabel="height")
+        return figure, pd.DataFrame({"limit": [limit]})
+
+    knobs = [Knob("limit", limits), Knob("count", counts)]
+    return [ground_of(frame) for frame in split_frames(Explorer("ground", ground, knobs).html)[1]]
+
+
+def test_the_axes_stand_still_while_the_figure_turns():
+    assert grounds([1, 10_000]) == grounds([1]) * 2
+    assert grounds([1]) != grounds([10_000])
+
+
+def test_a_figure_with_another_number_of_axes_has_its_own_layout():
+    assert grounds([1], [1, 2]) == grounds([1], [1]) + grounds([1], [2])
+    assert grounds([1], [1]) != grounds([1], [2])
+
+
 def test_white_stays_white(page):
     frame = Image.open(io.BytesIO(base64.b64decode(split_frames(page)[1][0]))).convert("RGB")
     assert frame.getpixel((0, 0)) == (255, 255, 255)

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 MOST_FRAMES = 200
@@ -127,7 +128,10 @@ class Explorer:
         return self.render(values)
 
     def render(
-        self, values: Mapping[str, Value], progress: Callable[..., Iterable] | None = None
+        self,
+        values: Mapping[str, Value],
+        progress: Callable[..., Iterable] | None = None,
+        layout: Layout | None = None,
     ) -> Frame:
         """Draw at any values, which need not be among the knobs' own."""
         extra = (
@@ -144,7 +148,7 @@ class Explorer:
         figure, table = drawn
         if table.empty:
             raise ValueError(f"The drawing of explorer {self.name!r} gave a table without rows.")
-        pixels = _pixels(figure)
+        pixels = _pixels(figure, layout or Layout())
         plt.close(figure)
         columns, rows = _cells(table, self.digits)
         return Frame(pixels, columns, rows, self._words(values, columns, rows))
@@ -229,10 +233,32 @@ def _is_pair(drawn: object) -> bool:
     )
 
 
-def _pixels(figure: Figure) -> Image.Image:
+class Layout:
+    """Where the axes of the first figure stand, for all that follow it.
+
+    So they stand still while the figure turns, and only once is there a layout to be found, which
+    takes longer than drawing. A figure with another number of axes is laid out by itself.
+    """
+
+    def __init__(self) -> None:
+        self.places: list[Bbox] = []
+
+    def draw(self, figure: Figure) -> FigureCanvasAgg:
+        """Draw the figure; the first one sets the layout."""
+        if len(figure.axes) == len(self.places):
+            figure.set_layout_engine("none")
+            for ax, place in zip(figure.axes, self.places, strict=True):
+                ax.set_position(place)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        if not self.places:
+            self.places = [ax.get_position(original=True) for ax in figure.axes]
+        return canvas
+
+
+def _pixels(figure: Figure, layout: Layout) -> Image.Image:
     figure.set_dpi(DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    canvas = layout.draw(figure)
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
@@ -255,9 +281,9 @@ def _strips(explorer: Explorer) -> Iterator[tuple[str, list[Frame]]]:
     states = [
         dict(zip(names, v, strict=True)) for v in product(*(k.values for k in explorer.knobs))
     ]
-    frames: list[Frame] = []
+    layout, frames = Layout(), []
     for at, state in enumerate(states, start=1):
-        frames.append(explorer.render(state))
+        frames.append(explorer.render(state, layout=layout))
         _require_same_shape(explorer, frames)
         if len(frames) == WIDEST // frames[0].image.width or at == len(states):
             yield _encode([frame.image for frame in frames], explorer.colors), frames
