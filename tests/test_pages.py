@@ -49,7 +49,7 @@ def visit(chromium):
                     "[...document.querySelectorAll('math')].map(m => m.textContent)"
                     ".filter(text => text.includes('\\\\') || !text)"
                 ),
-                "violations": violations(tab),
+                "violations": violations(tab, contrast=not phone),
             }
             tab.context.close()
             return found
@@ -57,8 +57,14 @@ def visit(chromium):
         yield seen
 
 
-def violations(tab):
-    found = Axe().run(tab, options={"preload": False}).response["violations"]
+def violations(tab, contrast=True):
+    """What axe complains of; the contrast of colours, most of its work, a phone has in common."""
+    options = {
+        "preload": False,
+        "resultTypes": ["violations"],
+        "rules": {"color-contrast": {"enabled": contrast}},
+    }
+    found = Axe().run(tab, options=options).response["violations"]
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
 
 
