@@ -1,11 +1,11 @@
-"""Make the book's large results: a notebook's own experiment, over more seeds.
+"""Make the book's large results: a notebook's own experiment, over more seeds or a finer grid.
 
     python book/results/make_results.py [NAME ...]      all results, or these
 
 A notebook that has a large version tags the cell that sets ``SEEDS`` with ``parameters`` and the
 cell that makes the frame ``table`` with ``result``. All code cells up to there, but those tagged
-``aside``, are run here with more seeds, and ``table`` is kept as ``NAME.csv`` beside its
-provenance, ``NAME.json``. The tests run them again with a few seeds drawn at random and compare
+``aside``, are run here with other seeds and settings, and ``table`` is kept as ``NAME.csv`` beside
+its provenance, ``NAME.json``. The tests run them again with a few seeds drawn at random and compare
 the rows.
 """
 
@@ -16,10 +16,11 @@ import json
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pandas as pd
@@ -29,9 +30,24 @@ from nbformat import NotebookNode
 
 HERE = Path(__file__).resolve().parent
 BOOK = HERE.parent
+
+
+class Result(NamedTuple):
+    """A notebook, the seeds to run it with, and other names of its ``parameters`` cell to set."""
+
+    notebook: Path
+    seeds: range
+    settings: Mapping[str, list[float]] | None = None
+
+
+FINER = {
+    "LRS": [0.0005 * 2**k for k in range(7)],
+    "ALPHAS": [0.004 * 2**k for k in range(12)],
+}
 RESULTS = {
-    "growing": (BOOK / "large_weights" / "growing.ipynb", range(100)),
-    "simpler": (BOOK / "large_weights" / "simpler.ipynb", range(100)),
+    "growing": Result(BOOK / "large_weights" / "growing.ipynb", range(100)),
+    "simpler": Result(BOOK / "large_weights" / "simpler.ipynb", range(100)),
+    "weight_decay": Result(BOOK / "norms" / "weight_decay.ipynb", range(20, 50), FINER),
 }
 PACKAGES = ("smallweights", "torch", "numpy", "scikit-learn", "pandas")
 
@@ -55,12 +71,14 @@ def digest(path: Path) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 
-def rerun(path: Path, seeds: Sequence[int]) -> pd.DataFrame:
-    """The experiment's ``table`` over these seeds, by running the notebook's own cells."""
+def rerun(name: str, seeds: Sequence[int]) -> pd.DataFrame:
+    """The result's ``table`` over these seeds, by running the notebook's own cells."""
+    path, _, settings = RESULTS[name]
     cells = experiment(path)
     for cell in cells:
         if "parameters" in cell.metadata.get("tags", []):
-            cell.source += f"\nSEEDS = {list(seeds)}"
+            for variable, value in {"SEEDS": list(seeds), **(settings or {})}.items():
+                cell.source += f"\n{variable} = {value}"
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "table.csv"
         keep = nbformat.v4.new_code_cell(f"table.to_csv({str(target)!r}, index=False)")
@@ -72,12 +90,13 @@ def rerun(path: Path, seeds: Sequence[int]) -> pd.DataFrame:
 
 def provenance(name: str) -> dict[str, object]:
     """How a result was made."""
-    path, seeds = RESULTS[name]
+    path, seeds, settings = RESULTS[name]
     return {
         "command": f"python book/results/make_results.py {name}",
         "notebook": path.relative_to(BOOK).as_posix(),
         "experiment": digest(path),
         "seeds": list(seeds),
+        "settings": settings,
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "date": date.today().isoformat(),
@@ -87,9 +106,9 @@ def provenance(name: str) -> dict[str, object]:
 def main(names: Sequence[str]) -> None:
     """Make and keep the named results, or all."""
     for name in names or RESULTS:
-        path, seeds = RESULTS[name]
+        path, seeds, _ = RESULTS[name]
         print(f"{name}: {len(seeds)} seeds of {path.name}", flush=True)
-        rerun(path, seeds).to_csv(HERE / f"{name}.csv", index=False, float_format="%.9g")
+        rerun(name, seeds).to_csv(HERE / f"{name}.csv", index=False, float_format="%.9g")
         (HERE / f"{name}.json").write_text(json.dumps(provenance(name), indent=2) + "\n")
 
 
