@@ -1,7 +1,8 @@
 """Exercises say right to right answers, and name the slip behind typical wrong ones.
 
-The answers here are written as a reader would write them. Then come the pages: the notebook of
-exercises stands there blank, and each question of a self-test has one right choice.
+The answers stand in ``answers``, a module for each chapter, written as a reader would write them.
+Then come the pages: the notebook of exercises stands there blank, and each question of a self-test
+has one right choice.
 """
 
 import re
@@ -13,189 +14,98 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
-from torch.nn.utils import parameters_to_vector
 
+import answers.large_weights
+import answers.norms
 from notebooks import BOOK
 from smallweights import measure
-from smallweights.exercises import OPEN, RIGHT, WRONG, Exercise, Result, gives, judge, like
-from smallweights.exercises.large_weights import EXERCISES, check
+from smallweights.exercises import (
+    OPEN,
+    RIGHT,
+    WRONG,
+    Exercise,
+    Result,
+    gives,
+    judge,
+    large_weights,
+    like,
+    norms,
+)
 from smallweights.models import MLP
 
-CHAPTER = BOOK / "large_weights"
-
-
-def weights(model):
-    return [w for name, w in model.named_parameters() if "bias" not in name]
-
-
-def steep(h):
-    return 1 - h**2
-
-
-RIGHT_ANSWERS = {
-    "norm": [
-        lambda model: torch.stack([w.square().sum() for w in weights(model)]).sum().sqrt(),
-        lambda model: sum((w**2).sum().item() for w in weights(model)) ** 0.5,
-        lambda model: np.linalg.norm([np.linalg.norm(w.detach()) for w in weights(model)]),
-        lambda model: parameters_to_vector(weights(model)).float().norm(),
-    ],
-    "sum": [
-        ([-2, -2, -2], [1, 1, 1]),
-        np.array([[3.0, -3.0, -3.0], [1.0, 1.0, 1.0]]),
-        (torch.tensor([-1.0, -1.0, -1.0]), torch.tensor([0.5, 0.5, 0.5])),
-    ],
-    "growth": [
-        lambda history: history["norm"].iloc[-1] - history["norm"].iloc[0],
-        lambda history: history.norm.diff().sum(),
-        lambda history: history.set_index("step").norm.pipe(lambda n: n[n.index.max()] - n[0]),
-    ],
-    "doubled": [(8, 1), [8.0, 1.0], np.array([2**3, 1])],
-    "saturation": [
-        lambda h: np.mean(1 - h * h < 0.05),
-        lambda h: np.mean(np.abs(h) > np.sqrt(0.95)),
-        lambda h: (steep(h).ravel() < 0.05 * steep(h=0)).sum() / h.size,
-    ],
-    "sheaf": [
-        lambda curves, truth: (
-            np.mean((curves.mean(axis=0) - truth) ** 2),
-            np.mean(curves.var(axis=0)),
-        ),
-        lambda curves, truth: [
-            ((curves - truth) ** 2).mean() - curves.var(axis=0).mean(),
-            ((curves - curves.mean(axis=0)) ** 2).mean(),
-        ],
-    ],
-    "strength": [
-        lambda noise, weight: noise**2 / weight**2,
-        lambda noise, weight: np.exp(2 * (np.log(noise) - np.log(weight))),
-    ],
+CHAPTERS = {  # the exercises, and the answers to them
+    "large_weights": (large_weights, answers.large_weights),
+    "norms": (norms, answers.norms),
 }
-
-WRONG_ANSWERS = {  # with a word of the misconception that has to be named
-    "norm": [
-        (lambda model: parameters_to_vector(model.parameters()).norm(), "biases"),
-        (lambda model: sum(w.sum() for w in weights(model)), "signs cancel"),
-        (lambda model: abs(sum(w.sum() for w in model.parameters())), "signs cancel"),
-        (lambda model: sum(w.abs().sum() for w in weights(model)), "L1"),
-        (lambda model: sum(w.square().sum() for w in weights(model)), "a step early"),
-        (lambda model: parameters_to_vector(weights(model)).square().mean().sqrt(), "a mean"),
-        (lambda model: sum(w.norm() for w in weights(model)), "do not add up"),
-        (lambda model: model.layers[0].weight.norm(), "one layer"),
-        (lambda model: 7, WRONG),
-    ],
-    "sum": [
-        (([1, 1, 1], [2, 2, 2]), "not every weight of a"),
-        (([-3, 0, 0], [1, 1, 1]), "not every weight of a"),
-        (([2, 2, 2], [1, 1, 1]), "the sum is not misled"),
-        (([3, 3, -3], [1, 1, 1]), "the same"),
-    ],
-    "growth": [
-        (lambda history: history.norm.iloc[-1], "at the end"),
-        (lambda history: history.norm.iloc[0] - history.norm.iloc[-1], "wrong way round"),
-        (lambda history: history.norm.max() - history.norm.min(), "sign is lost"),
-        (lambda history: abs(history.norm.iloc[-1] - history.norm.iloc[0]), "sign is lost"),
-        (lambda history: history.norm.iloc[-1] / history.norm.iloc[0], "ratio"),
-        (lambda history: history.norm.diff().iloc[-1], "last stretch"),
-    ],
-    "doubled": [
-        ((1, 1), "moves them farther"),
-        ((2, 1), "you doubled once"),
-        ((4, 1), "one hidden layer"),
-        ((6, 1), "added"),
-        ((8, 8), "the flips: you let them grow"),
-        ((8, 2), "the flips: you let them grow"),
-        ((8, 0), "the flips: you have fewer"),
-        ((16, 1), WRONG),
-    ],
-    "saturation": [
-        (lambda h: (h > np.sqrt(0.95)).mean(), "one end"),
-        (lambda h: (h > 0.95).mean(), "one end"),
-        (lambda h: (abs(h) < 0.05).mean(), "steepest"),
-        (lambda h: (abs(h) > 0.95).mean(), "distance from its end"),
-        (lambda h: (4 * h * (1 - h) < 0.05).mean(), "sigmoid"),
-        (lambda h: (steep(h) > 0.05).mean(), "still reacts"),
-        (lambda h: (steep(h) < 0.05).sum(), "not a share"),
-        (lambda h: 100 * (steep(h) < 0.05).mean(), "not a share"),
-    ],
-    "sheaf": [
-        (lambda c, t: (c.var(0).mean(), ((c.mean(0) - t) ** 2).mean()), "changed places"),
-        (lambda c, t: (((c - t) ** 2).mean(), c.var(0).mean()), "whole squared error"),
-        (lambda c, t: ((c - t).mean() ** 2, c.var(0).mean()), "signs cancel"),
-        (lambda c, t: (abs(c.mean(0) - t).mean(), c.var(0).mean()), "not squared"),
-        (lambda c, t: (((c.mean(0) - t) ** 2).mean(), c.var(1).mean()), "point to point"),
-        (lambda c, t: (((c.mean(0) - t) ** 2).mean(), c.std(0).mean()), "standard deviation"),
-        (lambda c, t: (((c.mean(0) - t) ** 2).mean(), c.var(0, ddof=1).mean()), "nearly"),
-    ],
-    "strength": [
-        (lambda noise, weight: noise / weight, "standard deviations"),
-        (lambda noise, weight: weight**2 / noise**2, "upside down"),
-        (lambda noise, weight: noise**2, "noise alone"),
-        (lambda noise, weight: noise**2 / (noise**2 + weight**2), "a share"),
-        (lambda noise, weight: noise**2 / weight**2 / 2, "factor of two"),
-    ],
-}
-
-GIVEN_AWAY = {  # what a message must not contain
-    "norm": r"√|root|dim|named_parameters",
-    "sum": r"negative|minus|−|-\d",
-    "growth": r"minus|subtract|iloc|−",
-    "doubled": r"\d|\beight\b|unchanged|same factor",
-    "saturation": r"h\*\*2|h²|0\.97|square",
-    "sheaf": r"axis|var\(|ddof|n − 1|mean\(",
-    "strength": r"²|\*\*|variance|square",
-}
-
 BLANKS = [..., None, (..., 1), [None, ...], lambda *anything: ..., lambda *anything: None]
 
-RIGHT_CASES = [(name, answer) for name, answers in RIGHT_ANSWERS.items() for answer in answers]
-WRONG_CASES = [(name, *case) for name, cases in WRONG_ANSWERS.items() for case in cases]
-every_exercise = pytest.mark.parametrize("name", EXERCISES)
+NAMES = [(chapter, name) for chapter, (kept, _) in CHAPTERS.items() for name in kept.EXERCISES]
+RIGHT_CASES = [(*at, answer) for at in NAMES for answer in CHAPTERS[at[0]][1].RIGHT[at[1]]]
+WRONG_CASES = [(*at, *case) for at in NAMES for case in CHAPTERS[at[0]][1].WRONG[at[1]]]
+
+every_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
+every_exercise = pytest.mark.parametrize(("chapter", "name"), NAMES)
 
 
-@pytest.mark.parametrize(("name", "answer"), RIGHT_CASES)
-def test_a_right_answer_is_right(name, answer):
-    assert check(name, answer) == Result(name, "right", RIGHT)
+def check(chapter, name, answer):
+    return CHAPTERS[chapter][0].check(name, answer)
 
 
-@pytest.mark.parametrize(("name", "answer", "word"), WRONG_CASES)
-def test_a_wrong_answer_is_told_its_misconception(name, answer, word):
-    result = check(name, answer)
+def misconceptions(chapter, name):
+    return CHAPTERS[chapter][0].EXERCISES[name].misconceptions
+
+
+@pytest.mark.parametrize(("chapter", "name", "answer"), RIGHT_CASES)
+def test_a_right_answer_is_right(chapter, name, answer):
+    assert check(chapter, name, answer) == Result(name, "right", RIGHT)
+
+
+@pytest.mark.parametrize(("chapter", "name", "answer", "word"), WRONG_CASES)
+def test_a_wrong_answer_is_told_its_misconception(chapter, name, answer, word):
+    result = check(chapter, name, answer)
     assert result.state == "wrong"
     assert word in result.message
 
 
 @every_exercise
-def test_a_blank_answer_is_not_answered_yet(name):
-    wanted_kind = [b for b in BLANKS if callable(b) == bool(EXERCISES[name].cases)]
-    found = [check(name, blank) for blank in [..., None, *wanted_kind]]
+def test_a_blank_answer_is_not_answered_yet(chapter, name):
+    is_function = bool(CHAPTERS[chapter][0].EXERCISES[name].cases)
+    wanted_kind = [blank for blank in BLANKS if callable(blank) == is_function]
+    found = [check(chapter, name, blank) for blank in [..., None, *wanted_kind]]
     assert set(found) == {Result(name, "open", OPEN)}
 
 
 @every_exercise
-def test_every_misconception_is_met_by_a_wrong_answer(name):
-    met = {check(name, answer).message for answer, _ in WRONG_ANSWERS[name]}
-    assert met - {WRONG} == set(EXERCISES[name].misconceptions)
+def test_every_misconception_is_met_by_a_wrong_answer(chapter, name):
+    met = {check(chapter, name, answer).message for answer, _ in CHAPTERS[chapter][1].WRONG[name]}
+    assert met - {WRONG} == set(misconceptions(chapter, name))
     assert len(met) >= 3
 
 
 @every_exercise
-def test_no_message_gives_the_answer_away(name):
-    sentences = EXERCISES[name].misconceptions
-    assert [s for s in sentences if re.search(GIVEN_AWAY[name], s, re.IGNORECASE)] == []
+def test_no_message_gives_the_answer_away(chapter, name):
+    given_away = CHAPTERS[chapter][1].GIVEN_AWAY[name]
+    sentences = misconceptions(chapter, name)
+    assert [s for s in sentences if re.search(given_away, s, re.IGNORECASE)] == []
 
 
 @every_exercise
-def test_a_message_is_one_line_that_ends_as_a_sentence(name):
-    assert [
-        s for s in EXERCISES[name].misconceptions if not re.fullmatch(r".{10,170}[.?]", s)
-    ] == []
+def test_a_message_is_one_line_that_ends_as_a_sentence(chapter, name):
+    sentences = misconceptions(chapter, name)
+    assert [s for s in sentences if not re.fullmatch(r".{10,170}[.?]", s)] == []
 
 
-@pytest.mark.parametrize(("name", "answer"), RIGHT_CASES)
-def test_no_right_answer_shows_a_misconception(name, answer):
-    found = EXERCISES[name].read(answer)
-    shown = [words for words, shows in EXERCISES[name].misconceptions.items() if shows(found)]
+@pytest.mark.parametrize(("chapter", "name", "answer"), RIGHT_CASES)
+def test_no_right_answer_shows_a_misconception(chapter, name, answer):
+    found = CHAPTERS[chapter][0].EXERCISES[name].read(answer)
+    shown = [words for words, shows in misconceptions(chapter, name).items() if shows(found)]
     assert shown == []
+
+
+@every_chapter
+def test_each_exercise_has_answers_and_each_answer_an_exercise(chapter):
+    kept, tried = CHAPTERS[chapter]
+    assert set(kept.EXERCISES) == set(tried.RIGHT) == set(tried.WRONG) == set(tried.GIVEN_AWAY)
 
 
 # Answers of a kind that was not asked for
@@ -236,7 +146,7 @@ def test_an_answer_of_another_kind_gets_a_sentence(exercise, answer, sentence):
 
 
 def test_the_shape_of_a_table_is_told():
-    assert check("sum", 3).message == (
+    assert large_weights.check("sum", 3).message == (
         "numbers in the shape (2, 3) are expected, and this has the shape ()."
     )
 
@@ -248,8 +158,8 @@ def test_an_answer_that_changes_what_it_is_given_spoils_no_later_check():
                 w.zero_()
         return 0.0
 
-    assert check("norm", greedy).state == "wrong"
-    assert check("norm", RIGHT_ANSWERS["norm"][0]).state == "right"
+    assert large_weights.check("norm", greedy).state == "wrong"
+    assert large_weights.check("norm", answers.large_weights.RIGHT["norm"][0]).state == "right"
 
 
 def test_of_several_misconceptions_the_first_is_named():
@@ -269,7 +179,7 @@ def test_the_factors_of_doubled_weights_are_those_of_a_measurement():
         for w in model.parameters():
             w.mul_(2)
     ratios = measure.output_change(model, x, 0.5) / moved, measure.flips(model, x, 0.5) / flipped
-    assert check("doubled", ratios).state == "right"
+    assert large_weights.check("doubled", ratios).state == "right"
 
 
 def test_the_saturated_share_is_the_one_that_the_book_measures():
@@ -280,7 +190,7 @@ def test_the_saturated_share_is_the_one_that_the_book_measures():
     def saturated(h):
         return measure.saturation(unit, torch.as_tensor(np.arctanh(h)).reshape(-1, 1))
 
-    assert check("saturation", saturated).state == "right"
+    assert large_weights.check("saturation", saturated).state == "right"
 
 
 def test_the_best_strength_is_where_the_expected_error_of_ridge_regression_is_lowest():
@@ -295,12 +205,12 @@ def test_the_best_strength_is_where_the_expected_error_of_ridge_regression_is_lo
         found = minimize_scalar(error, bounds=(-6, 6), method="bounded", options={"xatol": 1e-9})
         return np.exp(found.x)
 
-    assert check("strength", best).state == "right"
+    assert large_weights.check("strength", best).state == "right"
 
 
 def test_an_unknown_exercise_raises_with_the_names_there_are():
     with pytest.raises(ValueError, match="No exercise 'nrom'; there are norm, sum, growth"):
-        check("nrom", ...)
+        large_weights.check("nrom", ...)
 
 
 @pytest.mark.parametrize(("error", "agrees"), [(0.5e-4, True), (2e-4, False)])
@@ -323,19 +233,21 @@ def test_a_result_shows_name_and_message_as_text_and_as_html():
 # The pages
 
 
-def test_the_notebook_has_each_exercise_once_and_still_blank():
-    notebook = nbformat.read(CHAPTER / "exercises.ipynb", as_version=4)
+@every_chapter
+def test_the_notebook_has_each_exercise_once_and_still_blank(chapter):
+    notebook = nbformat.read(BOOK / chapter / "exercises.ipynb", as_version=4)
     shown = [
         output.data["text/plain"]
         for cell in notebook.cells
         for output in cell.get("outputs", [])
         if "check(" in cell.source
     ]
-    assert shown == [f"{name}: {OPEN}" for name in EXERCISES]
+    assert shown == [f"{name}: {OPEN}" for name in CHAPTERS[chapter][0].EXERCISES]
 
 
-def test_each_exercise_of_the_notebook_has_a_hint():
-    cells = nbformat.read(CHAPTER / "exercises.ipynb", as_version=4).cells
+@every_chapter
+def test_each_exercise_of_the_notebook_has_a_hint(chapter):
+    cells = nbformat.read(BOOK / chapter / "exercises.ipynb", as_version=4).cells
     texts = [text for text, code in pairwise(cells) if "check(" in code.source]
     assert [
         t.source.splitlines()[0] for t in texts if "<summary>Hint</summary>" not in t.source
