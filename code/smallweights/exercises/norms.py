@@ -86,7 +86,7 @@ _SOFT = Exercise(
         "a small weight leaps across zero: this is a gradient step.": like(
             _WEIGHTS, lambda w, lr, alpha: w - lr * alpha * np.sign(w)
         ),
-        "you cut the small weights and keep the others whole; here these lose something, too.": like(
+        "you cut the small weights and keep the others whole; here these lose some, too.": like(
             _WEIGHTS, lambda w, lr, alpha: w * (np.abs(w) > lr * alpha)
         ),
         "all negative weights have become zero, the far ones too.": like(
