@@ -202,12 +202,15 @@ def setting_for(
 
 
 def table() -> pd.DataFrame:
-    """What each library minimizes: its loss, the factor before the mean of it, and its penalty."""
+    """What each library minimizes: a loss, the factor before the mean of it, and a penalty.
+
+    Where your own loss decides on the factor it is one of three.
+    """
     rows = [
-        (name, s.loss or "any", s.scale or "by your loss: 1, ½ or b", s.form.formula)
+        (name, s.loss or "any", s.scale or " | ".join(REDUCTIONS.values()), s.form.formula)
         for name, s in SETTINGS.items()
     ]
-    return pd.DataFrame(rows, columns=["library", "loss", "factor of the mean loss", "penalty"])
+    return pd.DataFrame(rows, columns=["library", "loss", "factor", "penalty"])
 
 
 def _known(name: str) -> str:
