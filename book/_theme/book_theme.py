@@ -45,8 +45,11 @@ def write_formula(writer: HTML5Translator, node: nodes.math) -> None:
 
 
 def write_displayed_formula(writer: HTML5Translator, node: nodes.math_block) -> None:
-    """The formula in a block of its own, with its number where it has one."""
-    writer.body.append(writer.starttag(node, "div", CLASS="math"))
+    """The formula in a block of its own, with its number where it has one.
+
+    On a phone a long one scrolls, so the keyboard must be able to reach it.
+    """
+    writer.body.append(writer.starttag(node, "div", CLASS="math", tabindex="0"))
     if node["number"]:
         number = get_node_equation_number(writer, node)
         writer.body.append(f'<span class="eqno">({number})')

@@ -38,6 +38,7 @@ class Form:
     """How strengths are stated: their names and defaults, and the factors of Σ|w| and Σw².
 
     ``read`` makes the factors from the strengths, ``write`` the strengths from the factors.
+    Book section: alpha.
     """
 
     names: tuple[str, ...]
@@ -52,7 +53,7 @@ class Setting:
 
     ``scale`` is the factor before the mean loss: ``1``, ``½``, ``n`` (all examples), ``b`` and
     ``b/2`` (the examples of a step), or empty where the user's own loss decides. ``loss`` is
-    ``squared``, ``log`` or empty for any.
+    ``squared``, ``log`` or empty for any. Book section: alpha.
     """
 
     form: Form
