@@ -1,4 +1,4 @@
-"""A Chromium for the page tests: the system's own, else one that is installed on the spot."""
+"""A Chromium for the page tests, installed on the spot if there is none, and what axe sees in it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,3 +167,35 @@ def _names(entry: dict) -> Iterator[str]:
     for key in ("parts", "chapters", "sections"):
         for child in entry.get(key, []):
             yield from _names(child)
+
+
+# What decides an element's contrast: where it stands, and in which colours and size.
+MARK_ONE_TEXT_OF_EACH_LOOK = """() => {
+  const looks = new Set();
+  const written = node => [...node.childNodes].some(n => n.nodeType == 3 && n.data.trim());
+  for (const element of [...document.body.querySelectorAll("*")].filter(written)) {
+    const style = getComputedStyle(element);
+    const look = [style.color, style.backgroundColor, style.fontSize, style.fontWeight];
+    for (let up = element; up; up = up.parentElement) look.push(up.tagName, up.className);
+    if (looks.has(look.join())) continue;
+    looks.add(look.join());
+    element.dataset.look = looks.size;
+  }
+}"""
+
+
+def violations(tab: Page) -> list[str]:
+    """What axe complains of: contrast in one text of each look, all else everywhere.
+
+    Contrast is most of axe's work, and on a long page thousands of texts look alike.
+    """
+    tab.evaluate(MARK_ONE_TEXT_OF_EACH_LOOK)
+    contrast = {"runOnly": ["color-contrast"]}
+    others = {"rules": {"color-contrast": {"enabled": False}}}
+    found = _axe(tab, "[data-look]", contrast) + _axe(tab, None, others)
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
+
+
+def _axe(tab: Page, context: str | None, options: dict) -> list[dict]:
+    options = {"preload": False, "resultTypes": ["violations"], **options}
+    return Axe().run(tab, context, options).response["violations"]

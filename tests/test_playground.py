@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from scipy import special, stats
 
-from browser import browser
+from browser import violations
 from smallweights import L1, L2, MLP, ElasticNet, Exponential, Penalize, Training, fit
 from smallweights.data import split, two_moons
 from smallweights.playground import Playground
@@ -27,12 +26,6 @@ PAGE = (
     '<meta name="viewport" content="width=device-width"></head>'
     "<body><main><h1>Playground</h1>{body}</main></body></html>"
 )
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as started:
-        yield started
 
 
 def serve(page, body="", theme="light"):
@@ -449,8 +442,7 @@ def test_readers_who_want_less_motion_get_a_still_picture_a_second(show, motion,
 def test_axe_finds_nothing(show, theme):
     page = show("own=1&schedule=off&penalty=elastic", theme=theme)
     press(page, "Step")
-    violations = Axe().run(page).response["violations"]
-    assert [(v["id"], v["nodes"][0]["html"]) for v in violations] == []
+    assert violations(page) == []
 
 
 def test_a_phone_scrolls_in_one_direction_only(show):
