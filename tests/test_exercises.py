@@ -15,6 +15,7 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
+import answers.alpha
 import answers.large_weights
 import answers.norms
 from notebooks import BOOK
@@ -25,6 +26,7 @@ from smallweights.exercises import (
     WRONG,
     Exercise,
     Result,
+    alpha,
     gives,
     judge,
     large_weights,
@@ -36,6 +38,7 @@ from smallweights.models import MLP
 CHAPTERS = {  # the exercises, and the answers to them
     "large_weights": (large_weights, answers.large_weights),
     "norms": (norms, answers.norms),
+    "alpha": (alpha, answers.alpha),
 }
 BLANKS = [..., None, (..., 1), [None, ...], lambda *anything: ..., lambda *anything: None]
 
