@@ -1,4 +1,4 @@
-"""A Chromium for the page tests, installed on the spot if there is none, and what axe sees in it."""
+"""A Chromium for the page tests, installed on the spot if need be, and what axe sees in it."""
 
 from __future__ import annotations
 

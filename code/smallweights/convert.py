@@ -38,9 +38,10 @@ class Form:
     """How strengths are stated: their names and defaults, and the factors of Σ|w| and Σw².
 
     ``read`` makes the factors from the strengths, ``write`` the strengths from the factors.
-    Book section: alpha.
+    ``kind`` is the form's name in the page's calculator. Book section: alpha.
     """
 
+    kind: str
     names: tuple[str, ...]
     read: Callable[..., Factors]
     write: Callable[[float, float], tuple[float, ...]]
@@ -62,15 +63,15 @@ class Setting:
 
 
 def _l1(name: str) -> Form:
-    return Form((name,), lambda a: (a, 0.0), lambda p, q: (p,), f"{name}·Σ|w|")
+    return Form("l1", (name,), lambda a: (a, 0.0), lambda p, q: (p,), f"{name}·Σ|w|")
 
 
 def _l2(name: str) -> Form:
-    return Form((name,), lambda a: (0.0, a), lambda p, q: (q,), f"{name}·Σw²")
+    return Form("l2", (name,), lambda a: (0.0, a), lambda p, q: (q,), f"{name}·Σw²")
 
 
 def _half_l2(name: str) -> Form:
-    return Form((name,), lambda a: (0.0, a / 2), lambda p, q: (2 * q,), f"½·{name}·Σw²")
+    return Form("half l2", (name,), lambda a: (0.0, a / 2), lambda p, q: (2 * q,), f"½·{name}·Σw²")
 
 
 def _shared(p: float, q: float) -> tuple[float, float]:
@@ -83,14 +84,22 @@ def _inverse(p: float, q: float) -> tuple[float, float]:
     return 1 / total if total else math.inf, share
 
 
-BOTH = Form(("l1", "l2"), lambda l1, l2: (l1, l2), lambda p, q: (p, q), "l1·Σ|w| + l2·Σw²")
+BOTH = Form(
+    "both",
+    ("l1", "l2"),
+    lambda l1, l2: (l1, l2),
+    lambda p, q: (p, q),
+    "l1·Σ|w| + l2·Σw²",
+)
 SHARED = Form(
+    "shared",
     ("alpha", "l1_ratio"),
     lambda alpha, l1_ratio: (alpha * l1_ratio, alpha * (1 - l1_ratio) / 2),
     _shared,
     "alpha·(l1_ratio·Σ|w| + ½(1 − l1_ratio)·Σw²)",
 )
 INVERSE = Form(
+    "inverse",
     ("C", "l1_ratio"),
     lambda C, l1_ratio: (l1_ratio / C, (1 - l1_ratio) / (2 * C)),
     _inverse,
