@@ -152,7 +152,7 @@ class Search:
 
 def search(
     model: Callable[[int], nn.Module],
-    data: Dataset,
+    data: Dataset | Mapping[object, Split],
     penalty: Callable[[float], AnyPenalty] = L2,
     *,
     seeds: Sequence[int],
@@ -181,6 +181,9 @@ def search(
     They choose no step: a best one would be picked by the very examples that judge it, and
     stopping early is itself a regularizer, which would hide what a small alpha does.
 
+    ``data`` may also be folds of your own, ``{name: Split}``: the networks train on each one's
+    ``train`` and are scored on its ``test``, which are taken as they stand.
+
     ``folder``, ``device``, ``chunk``, ``jobs`` and ``progress`` are ``fit_many``'s; chunks go
     through joblib, so ``with joblib.parallel_config("dask"):`` takes a search to a cluster. Raises
     ``DivergedError`` when replicas diverged at every alpha, ``ValueError`` for a bad setting.
@@ -208,12 +211,12 @@ def search(
 
 
 def _check(
-    data: Dataset, penalty: Callable[[float], AnyPenalty], seeds: Sequence[int], share: float | None
+    data: Dataset | Mapping[object, Split],
+    penalty: Callable[[float], AnyPenalty],
+    seeds: Sequence[int],
+    share: float | None,
 ) -> None:
-    if not isinstance(data, Dataset):
-        raise TypeError(
-            f"search splits the data itself and needs a Dataset; got {type(data).__name__}."
-        )
+    _check_data(data, share)
     if not callable(penalty):
         raise TypeError(
             "penalty must be a function of alpha, such as L2 or"
@@ -224,7 +227,20 @@ def _check(
             "seeds must differ, and be at least 1 for folds, 2 for hold-out, whose splits they"
             f" draw; got {list(seeds)}."
         )
-    n = len(data.x)
+
+
+def _check_data(data: Dataset | Mapping[object, Split], share: float | None) -> None:
+    if not isinstance(data, Dataset | Mapping):
+        raise TypeError(
+            f"search splits the data itself and needs a Dataset; got {type(data).__name__}."
+            " Folds of your own go in as {name: Split}."
+        )
+    if isinstance(data, Mapping) and (len(data) < 2 or share is not None):
+        raise ValueError(
+            f"Folds of your own must be two or more, without hold_out; got {len(data)} and"
+            f" hold_out={share}."
+        )
+    n = 0 if share is None else len(data.x)
     if share is not None and not 1 <= round(share * n) < n:
         raise ValueError(
             f"hold_out must be a share of the {n} examples, between 0 and 1, that leaves some on"
@@ -242,13 +258,13 @@ def _grid(alphas: Sequence[float] | None) -> list[float]:
     return grid
 
 
-def _measure(score: str, data: Dataset) -> str:
-    if (score, data.task) not in _MEASURES:
+def _measure(score: str, data: Dataset | Mapping[object, Split]) -> str:
+    task = next(iter(data.values())).task if isinstance(data, Mapping) else data.task
+    if (score, task) not in _MEASURES:
         raise ValueError(
-            "score must be 'loss', or for classification 'error';"
-            f" got score={score!r} for {data.task}."
+            f"score must be 'loss', or for classification 'error'; got score={score!r} for {task}."
         )
-    return _MEASURES[score, data.task]
+    return _MEASURES[score, task]
 
 
 def _around(best: float, grid: Sequence[float]) -> list[float]:
@@ -259,9 +275,15 @@ def _around(best: float, grid: Sequence[float]) -> list[float]:
 
 
 def _sources(
-    data: Dataset, seeds: Sequence[int], folds: int, share: float | None, dtype: torch.dtype
+    data: Dataset | Mapping[object, Split],
+    seeds: Sequence[int],
+    folds: int,
+    share: float | None,
+    dtype: torch.dtype,
 ) -> Mapping[object, Split | Callable[[int], Split]]:
     """The data as ``fit_many`` takes them: a split for each fold, or for each seed."""
+    if isinstance(data, Mapping):
+        return data
     if share is not None:
         train = len(data.x) - round(share * len(data.x))
         return {"hold-out": lambda seed: split(data, train, seed=seed, dtype=dtype)}
