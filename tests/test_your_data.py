@@ -326,6 +326,11 @@ def test_a_class_of_fewer_members_than_folds_is_kept(write):
     assert all((split.train.y == 2).any() for split in folds.values())
 
 
+def test_copies_of_rows_are_counted(write):
+    table = read_table(write(pd.concat([mixed(), mixed()[:3]])), "price")
+    assert said(table, "3 rows agree with an earlier one in every column.")
+
+
 def test_lines_that_end_in_a_delimiter_are_read(write):
     text = mixed().to_csv(index=False).replace("\n", ",\n")
     assert_same(read_table(write(text), "price"), mixed())

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NONE, GUESS = "no penalty", "guessing"
 MEASURES = {
     "classification": "cross-entropy (nats)",
-    "regression": "mean squared error (1 = guessing the mean)",
+    "regression": "mean squared error (1 = guessing)",
 }
 
 

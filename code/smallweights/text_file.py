@@ -156,6 +156,11 @@ def load_rows(
             f"Of {count:,} rows with a target a random {rows:,} were used, the same each time"
             " (change this with rows)."
         )
+    if twins := kept.duplicated().sum():
+        notes.append(
+            f"{count_rows(twins)} agree with an earlier one in every column. If they are copies,"
+            " remove them: what was trained on is no test."
+        )
     kept = kept.sort_index().apply(lambda column: column.astype(object).str.strip())
     return kept.replace("", np.nan), count
 
