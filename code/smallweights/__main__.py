@@ -66,7 +66,8 @@ def run_search(options: argparse.Namespace) -> None:
     training = Training(steps=options.steps, lr=options.lr)
     reading = {name: getattr(options, name) for name in ("task", "rows", "categories", "drop")}
     table = read_table(options.data, options.target, **reading)
-    print(*table.notes, "", sep="\n", flush=True)
+    print(*table.notes, "", sep="\n")
+    print("Three bars: a coarse grid, a finer one, and no penalty.\n", flush=True)
     size = {"width": options.width, "folds": options.folds, "seeds": range(options.seeds)}
     advice = advise(table, **size, training=training, progress=True)
     print(*advice.sentences(), sep="\n")

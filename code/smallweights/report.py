@@ -34,7 +34,7 @@ h1, h2 {{ line-height: 1.2; overflow-wrap: anywhere; }}
 figure {{ margin: 0; }}
 svg {{ width: 100%; height: auto; }}
 table {{ border-collapse: collapse; }}
-th, td {{ padding: 0.2rem 0.8rem; border-bottom: 1px solid #ccc; text-align: right; }}
+th, td {{ padding: 0.2rem 0.5rem; border-bottom: 1px solid #ccc; text-align: right; }}
 th:first-child {{ text-align: left; }}
 pre {{ background: #f4f4f4; padding: 0.8rem; overflow-x: auto; font-size: 0.875rem; }}
 p, li {{ overflow-wrap: anywhere; }}
