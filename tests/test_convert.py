@@ -80,6 +80,19 @@ def in_smallweights(loss, reduction, l1, l2):
     return w.numpy()
 
 
+def in_plain_decay(loss, reduction, alpha):
+    x, y = map(torch.as_tensor, DATA[loss])
+    w = torch.zeros(FEATURES, dtype=torch.float64, requires_grad=True)
+    lr, steps = STEPS_OF[loss]
+    optimizer = torch.optim.SGD([w], lr=lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        examples_losses(x @ w, y, loss).mean().backward()
+        decay({"w": sw.L2(alpha)}, {"w": w}, lr)
+        optimizer.step()
+    return w.detach().numpy()
+
+
 def in_skorch(loss, reduction, **strengths):
     import skorch
 
@@ -183,6 +196,7 @@ LINEAR = {"fit_intercept": False, "tol": 1e-14, "max_iter": 100_000}
 NEURAL = {"hidden_layer_sizes": (), "solver": "lbfgs", "tol": 1e-15, "max_iter": 5000}
 SOLVERS = {
     "smallweights.ElasticNet": in_smallweights,
+    "smallweights method='decay' (SGD)": in_plain_decay,
     "torch.optim.SGD": in_torch,
     "skorch.NeuralNet": in_skorch,
     "optax.add_decayed_weights": in_optax,
@@ -288,21 +302,23 @@ def test_adam_with_an_l2_penalty_rests_where_sgd_does(loss, reduction):
     assert (w - rest).abs().max() < 1e-8
 
 
-def test_a_step_on_a_part_of_the_examples_takes_the_number_of_the_part():
-    """scikit-learn's MLPRegressor divides its penalty by the examples of the step."""
-    batch, lr = 20, 0.05
-    x, y = (part[:batch] for part in DATA["squared"])
-    net = neural_network.MLPRegressor(hidden_layer_sizes=(), solver="sgd", learning_rate_init=lr)
-    net.set_params(alpha=3.0, momentum=0, batch_size=batch).partial_fit(x, y)
+@pytest.mark.parametrize(
+    ("network", "loss", "factor"),
+    [("MLPRegressor", "squared", 0.5), ("MLPClassifier", "log", 1)],  # the factor of the loss
+)
+def test_a_step_on_a_part_of_the_examples_takes_the_number_of_the_part(network, loss, factor):
+    """scikit-learn's networks divide their penalty by the examples of the step."""
+    batch, lr, name = 20, 0.05, f"sklearn.neural_network.{network}"
+    x, y = (part[20 : 20 + batch] for part in DATA[loss])
+    net = getattr(neural_network, network)(hidden_layer_sizes=(), solver="sgd")
+    net.set_params(alpha=3.0, momentum=0, learning_rate_init=lr, batch_size=batch)
+    net.partial_fit(x, y, **({"classes": [0, 1]} if loss == "log" else {}))
     w = torch.tensor(net.coefs_[0][:, 0], requires_grad=True)
     b = torch.tensor(net.intercepts_[0], requires_grad=True)
-    weight_decay = convert(
-        "sklearn.neural_network.MLPRegressor", {"alpha": 3.0}, "torch.optim.SGD", n=N, batch=batch
-    )
+    weight_decay = convert(name, {"alpha": 3.0}, "torch.optim.SGD", n=N, batch=batch)
     groups = [{"params": [w], **weight_decay}, {"params": [b]}]
-    outputs = torch.as_tensor(x) @ w + b
-    (outputs - torch.as_tensor(y)).square().mean().backward()
-    torch.optim.SGD(groups, lr=lr / 2).step()  # of the whole mean, where scikit-learn halves it
+    examples_losses(torch.as_tensor(x) @ w + b, torch.as_tensor(y), loss).mean().backward()
+    torch.optim.SGD(groups, lr=lr * factor).step()
     np.testing.assert_allclose(w.detach(), net.partial_fit(x, y).coefs_[0][:, 0], atol=1e-14)
 
 
@@ -354,7 +370,7 @@ def by_smallweights(alpha, slopes, start, lr):
 
 
 STEPPERS = {
-    "smallweights.Training(method='decay')": by_smallweights,
+    "smallweights method='decay' (Adam)": by_smallweights,
     "torch.optim.AdamW": by_torch,
     "optax.adamw": by_optax,
     "keras.optimizers.AdamW": by_keras,

@@ -6,8 +6,9 @@ another penalty in each. In the book's terms every one of them minimizes
     scale · (mean loss) + first · Σ|w| + second · Σw²
 
 and a division by the scale gives the book's alphas. This module knows, for each library, the
-scale and the two factors. A decoupled decay (AdamW) minimizes no such function: it has a setting
-in other libraries' AdamW and no conversion to a penalty.
+scale and the two factors. The learning rate does not enter, and the optimizer does in one place: a
+decoupled decay is an L2 penalty under plain SGD, without momentum. Under Adam (AdamW) it minimizes
+no such function: it has a setting in other libraries' AdamW and no conversion to a penalty.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ INVERSE = Form(
 
 SETTINGS = {
     "smallweights.ElasticNet": Setting(BOTH, scale="1"),
+    "smallweights method='decay' (SGD)": Setting(_l2("alpha"), scale="1"),
     "torch.optim.SGD": Setting(_half_l2("weight_decay")),
     "torch.optim.Adam": Setting(_half_l2("weight_decay")),
     "skorch.NeuralNet": Setting(_half_l2("optimizer__weight_decay")),
@@ -125,7 +127,7 @@ SETTINGS = {
 }
 # By what learning rate · weight is multiplied in a step, for the argument's value of 1.
 DECOUPLED = {
-    "smallweights.Training(method='decay')": ("alpha", 2),
+    "smallweights method='decay' (Adam)": ("alpha", 2),
     "torch.optim.AdamW": ("weight_decay", 1),
     "optax.adamw": ("weight_decay", 1),
     "keras.optimizers.AdamW": ("weight_decay", 1),
