@@ -44,10 +44,12 @@ FINER = {
     "LRS": [0.0005 * 2**k for k in range(7)],
     "ALPHAS": [0.004 * 2**k for k in range(12)],
 }
+DOUBLING = [0.0] + [0.001 * 2**k for k in range(8)]
 RESULTS = {
     "growing": Result(BOOK / "large_weights" / "growing.ipynb", range(100)),
     "simpler": Result(BOOK / "large_weights" / "simpler.ipynb", range(100)),
     "weight_decay": Result(BOOK / "norms" / "weight_decay.ipynb", range(20, 50), FINER),
+    "kinds": Result(BOOK / "tips" / "kinds.ipynb", range(24), {"ALPHAS": DOUBLING}),
 }
 PACKAGES = ("smallweights", "torch", "numpy", "scikit-learn", "pandas")
 
