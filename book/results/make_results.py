@@ -44,10 +44,17 @@ FINER = {
     "LRS": [0.0005 * 2**k for k in range(7)],
     "ALPHAS": [0.004 * 2**k for k in range(12)],
 }
+COARSE, FINE = [0.0, 0.001, 0.004, 0.016, 0.064], [0.001 * 2 ** (0.4 * k) for k in range(16)]
+DOUBLING = [0.0] + [0.001 * 2**k for k in range(8)]
+WIDE = [4, 16, 64, 256, 1024]
 RESULTS = {
     "growing": Result(BOOK / "large_weights" / "growing.ipynb", range(100)),
     "simpler": Result(BOOK / "large_weights" / "simpler.ipynb", range(100)),
     "weight_decay": Result(BOOK / "norms" / "weight_decay.ipynb", range(20, 50), FINER),
+    "kinds": Result(BOOK / "tips" / "kinds.ipynb", range(24), {"ALPHAS": DOUBLING}),
+    "lstm": Result(BOOK / "tips" / "lstm.ipynb", range(40), {"GRID": COARSE, "LINE": FINE}),
+    "larger": Result(BOOK / "tips" / "larger.ipynb", range(20, 40), {"WIDTHS": WIDE}),
+    "coarse_to_fine": Result(BOOK / "tips" / "coarse_to_fine.ipynb", range(20, 120)),
 }
 PACKAGES = ("smallweights", "torch", "numpy", "scikit-learn", "pandas")
 
