@@ -287,8 +287,22 @@ def test_frames_of_another_palette_are_within_tolerance():
     assert found == [None, None, None]
 
 
-def test_index_of_claims_is_in_step_with_the_notebooks():
-    assert claims.PAGE.read_text() == claims.current()
+@pytest.mark.parametrize("page", [claims.PAGE, claims.SHEET], ids=lambda page: page.stem)
+def test_what_pages_tell_of_verdicts_is_in_step_with_the_notebooks(page):
+    assert page.read_text() == claims.current()[page]
+
+
+def test_the_page_to_keep_gets_each_verdict_and_a_row_for_each_tip():
+    piece = {"condition": "here", "measured": "+2 [+1, +3] pp (matters from 1)"}
+    evidence = [piece | {"says": "supports"}, piece | {"says": "opposes", "condition": "there"}]
+    record = {"ruling": "holds if: here", "page": "../tips/a.ipynb", "evidence": evidence}
+    text = "Scale, **T3** [open](x.md).\n% the tips\nold\n% end of the tips\n"
+    assert claims.sheet(text, {"T3": ["Scale.", []]}, {"T3": record}) == (
+        "Scale, **T3** [holds if …](a.ipynb).\n% the tips\n\n"
+        "| tip | verdict | for it | not for it |\n|---|---|---|---|\n"
+        "| **T3** Scale. | [holds if …](a.ipynb) 1 of 2 rows | here: +2 [+1, +3] pp"
+        " | there: +2 [+1, +3] pp |\n\n% end of the tips\n"
+    )
 
 
 def test_index_refuses_a_claim_it_does_not_list():

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 
 import pytest
 
@@ -127,6 +128,12 @@ def test_the_first_page_is_readable_within_a_second(book):
     paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     visits = (book(pages()[0]).evaluate(paint) for _ in range(10))
     assert any(milliseconds < 1000 for milliseconds in visits)
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_the_page_to_keep_prints_on_one_sheet(book, paper):
+    printed = book("book/tips/one_page.html").pdf(format=paper)
+    assert len(re.findall(rb"/Type /Page\b", printed)) == 1
 
 
 # The browser
