@@ -55,6 +55,7 @@ RESULTS = {
     "lstm": Result(BOOK / "tips" / "lstm.ipynb", range(40), {"GRID": COARSE, "LINE": FINE}),
     "larger": Result(BOOK / "tips" / "larger.ipynb", range(20, 40), {"WIDTHS": WIDE}),
     "coarse_to_fine": Result(BOOK / "tips" / "coarse_to_fine.ipynb", range(20, 120)),
+    "both_norms": Result(BOOK / "tips" / "both_norms.ipynb", range(20, 120)),
 }
 PACKAGES = ("smallweights", "torch", "numpy", "scikit-learn", "pandas")
 
