@@ -18,6 +18,7 @@ from scipy.optimize import minimize_scalar
 import answers.alpha
 import answers.large_weights
 import answers.norms
+import answers.tips
 from notebooks import BOOK
 from smallweights import measure
 from smallweights.exercises import (
@@ -32,6 +33,7 @@ from smallweights.exercises import (
     large_weights,
     like,
     norms,
+    tips,
 )
 from smallweights.models import MLP
 
@@ -39,6 +41,7 @@ CHAPTERS = {  # the exercises, and the answers to them
     "large_weights": (large_weights, answers.large_weights),
     "norms": (norms, answers.norms),
     "alpha": (alpha, answers.alpha),
+    "tips": (tips, answers.tips),
 }
 BLANKS = [..., None, (..., 1), [None, ...], lambda *anything: ..., lambda *anything: None]
 
