@@ -273,6 +273,17 @@ def test_the_html_shows_what_the_text_says_with_special_characters_escaped():
     assert page.open == []
 
 
+def test_a_heading_counts_conditions_that_are_too_many_to_list():
+    found = verdict(dict.fromkeys("abcd", PIECES["supports"]) | {"e": PIECES["opposes"]})
+    page = Page(found._repr_mimebundle_()["text/html"])
+    assert [text for tag, text in page.texts if tag in ("strong", "p", "em")][:4] == [
+        "C1 holds if …",
+        " any of the 4 conditions (of 5) that are marked ",
+        "supports",
+        " below",
+    ]
+
+
 def test_claims_and_conditions_cannot_add_markup():
     evil = "\"><script>alert('x')</script>&"
     found = Verdict(evil, evil, {evil: Effect([1.0, 1.0], unit=evil)})

@@ -23,6 +23,7 @@ import pandas as pd
 from smallweights.statistics import interval
 
 MIME = "application/vnd.smallweights.verdict+json"
+LISTED = 3  # conditions that the heading of a box lists
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,17 @@ class Verdict:
             ],
         }
 
+    def _heading(self) -> str:
+        """The ruling as HTML, with its conditions if they fit into a heading."""
+        ruling, _, conditions = self.ruling.partition(": ")
+        met = sum(r.says == "supports" for r in self.readings)
+        if not conditions or met <= LISTED:
+            return f"<strong>{escape(self.claim)} {escape(self.ruling)}</strong>"
+        return (
+            f"<strong>{escape(self.claim)} {ruling} …</strong> any of the {met} conditions"
+            f" (of {len(self.readings)}) that are marked <em>supports</em> below"
+        )
+
     def _html(self) -> str:
         cells = "".join(
             f'<tr class="{r.says}"><td>{escape(r.condition)}</td><td>{escape(r.measured)}</td>'
@@ -163,7 +175,7 @@ class Verdict:
         kind = self.ruling.split(":")[0].replace(" ", "-")
         return (
             f'<div class="verdict {kind}" id="verdict-{escape(self.claim.lower())}">\n'
-            f"<p><strong>{escape(self.claim)} {escape(self.ruling)}</strong></p>\n"
+            f"<p>{self._heading()}</p>\n"
             f"<p>{escape(self.statement)}</p>\n"
             "<table>\n<thead><tr><th>condition</th><th>effect [together 95 %]</th>"
             f"<th>n</th><th>the evidence</th></tr></thead>\n<tbody>\n{cells}</tbody>\n</table>\n"
