@@ -169,6 +169,7 @@ def _names(entry: dict) -> Iterator[str]:
             yield from _names(child)
 
 
+COLOURS = ["color-contrast", "link-in-text-block"]
 # What decides an element's contrast: where it stands, and in which colours and size.
 MARK_ONE_TEXT_OF_EACH_LOOK = """() => {
   const looks = new Set();
@@ -184,15 +185,24 @@ MARK_ONE_TEXT_OF_EACH_LOOK = """() => {
 }"""
 
 
-def violations(tab: Page) -> list[str]:
-    """What axe complains of: contrast in one text of each look, all else everywhere.
+PLAIN_CODE = """() => {
+  for (const code of document.querySelectorAll(".highlight pre")) code.textContent += "";
+}"""
 
-    Contrast is most of axe's work, and on a long page thousands of texts look alike.
+
+def violations(tab: Page, colours: bool = True, others: bool = True) -> list[str]:
+    """What axe complains of: in one text of each look the colours, all else everywhere.
+
+    Colours are most of axe's work, and on a long page thousands of texts look alike. Most others
+    are the coloured tokens of code, which have nothing but their colour: they become plain text.
     """
-    tab.evaluate(MARK_ONE_TEXT_OF_EACH_LOOK)
-    contrast = {"runOnly": ["color-contrast"]}
-    others = {"rules": {"color-contrast": {"enabled": False}}}
-    found = _axe(tab, "[data-look]", contrast) + _axe(tab, None, others)
+    found = []
+    if colours:
+        tab.evaluate(MARK_ONE_TEXT_OF_EACH_LOOK)
+        found += _axe(tab, "[data-look]", {"runOnly": COLOURS})
+    if others:
+        tab.evaluate(PLAIN_CODE)
+        found += _axe(tab, None, {"rules": {rule: {"enabled": False} for rule in COLOURS}})
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
 
 
