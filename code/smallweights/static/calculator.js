@@ -62,7 +62,7 @@ class Calculator {
     this.strengths = document.createElement("span");
     this.form.append(this.strengths);
     this.askFor(start.strengths);
-    this.counts = Object.entries(COUNTS).map(([name, label]) => this.count(name, label, start.n));
+    this.counts = Object.entries(COUNTS).map(([name, label]) => this.number(name, label, start.n));
     this.reduction = this.menu("a loss that you write is a", Object.keys(REDUCTIONS), "mean");
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", (event) => {
@@ -89,10 +89,6 @@ class Calculator {
     const input = this.labelled(label, document.createElement("input"), parent);
     Object.assign(input, { name, value, inputMode: "decimal", autocomplete: "off" });
     return input;
-  }
-
-  count(name, label, value) {
-    return this.number(name, label, value);
   }
 
   /** A step sees all examples until the reader says otherwise. */
