@@ -190,22 +190,31 @@ PLAIN_CODE = """() => {
 }"""
 
 
-def violations(tab: Page, colours: bool = True, others: bool = True) -> list[str]:
-    """What axe complains of: in one text of each look the colours, all else everywhere.
+def violations(tab: Page) -> list[str]:
+    """What axe complains of."""
+    return colour_violations(tab) + other_violations(tab)
 
-    Colours are most of axe's work, and on a long page thousands of texts look alike. Most others
-    are the coloured tokens of code, which have nothing but their colour: they become plain text.
+
+def colour_violations(tab: Page) -> list[str]:
+    """What axe complains of in the colours, in one text of each look.
+
+    Colours are most of axe's work, and on a long page thousands of texts look alike.
     """
-    found = []
-    if colours:
-        tab.evaluate(MARK_ONE_TEXT_OF_EACH_LOOK)
-        found += _axe(tab, "[data-look]", {"runOnly": COLOURS})
-    if others:
-        tab.evaluate(PLAIN_CODE)
-        found += _axe(tab, None, {"rules": {rule: {"enabled": False} for rule in COLOURS}})
-    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
+    tab.evaluate(MARK_ONE_TEXT_OF_EACH_LOOK)
+    return _axe(tab, "[data-look]", {"runOnly": COLOURS})
 
 
-def _axe(tab: Page, context: str | None, options: dict) -> list[dict]:
+def other_violations(tab: Page) -> list[str]:
+    """What axe complains of everywhere, but for the colours.
+
+    Most elements of a page are the coloured tokens of code, which have nothing but their colour:
+    they become plain text.
+    """
+    tab.evaluate(PLAIN_CODE)
+    return _axe(tab, None, {"rules": {rule: {"enabled": False} for rule in COLOURS}})
+
+
+def _axe(tab: Page, context: str | None, options: dict) -> list[str]:
     options = {"preload": False, "resultTypes": ["violations"], **options}
-    return Axe().run(tab, context, options).response["violations"]
+    found = Axe().run(tab, context, options).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
