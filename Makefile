@@ -40,8 +40,7 @@ book: $(READY)  ## build the book into _build/html and say which page to open
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
 test: lint book  ## check the code, build the book, run the tests of package, notebooks and pages
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile --cov --cov-report=term
-	$(BIN)/python -m pytest book -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 test-matrix: $(READY)  ## run the notebooks on three instruction sets, with one and two threads
 	$(BIN)/python tests/matrix.py
