@@ -1,4 +1,4 @@
-"""The instructors' page: its times are those of the chapters, its quotations the checks' own words."""
+"""The instructors' page: its times are the chapters', its quotations the checks' own words."""
 
 import ast
 import re
