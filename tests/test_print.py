@@ -7,15 +7,15 @@ import pytest
 from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
 import make_pdf
-from browser import HTML, browser, served
+from browser import HTML, served
 
 TURNING, LONG = "book/large_weights/nudge.html", "book/large_weights/growing.html"
 
 
 @pytest.fixture(scope="module")
-def tabs():
+def tabs(chromium):
     """The two pages, laid out for paper."""
-    with browser() as chromium, served(HTML) as site:
+    with served(HTML) as site:
         yield {
             page: make_pdf.prepared(chromium.new_page(), f"{site}/{page}")
             for page in (TURNING, LONG)

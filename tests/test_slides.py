@@ -8,7 +8,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 import make_slides
-from browser import ROOT, browser, opened, served
+from browser import ROOT, opened, served
 
 ROOM = {"viewport": {"width": 1280, "height": 720}}
 chapters = pytest.mark.parametrize("chapter", make_slides.CHOSEN)
@@ -29,9 +29,9 @@ def decks(folder):
 
 
 @pytest.fixture(scope="module")
-def shown(folder):
+def shown(folder, chromium):
     """Each deck in a browser, in a room's projector."""
-    with browser() as chromium, served(folder) as site:
+    with served(folder) as site:
         tabs = {
             chapter: opened(chromium, f"{site}/{chapter}.html", **ROOM)
             for chapter in make_slides.CHOSEN
