@@ -15,6 +15,7 @@ TURNING, LONG = "book/large_weights/nudge.html", "book/large_weights/growing.htm
 @pytest.fixture(scope="module")
 def tabs(chromium):
     """The two pages, laid out for paper."""
+    assert HTML.exists(), "There is no built book to print; run make book first."
     with served(HTML) as site:
         yield {
             page: make_pdf.prepared(chromium.new_page(), f"{site}/{page}")
