@@ -33,7 +33,8 @@ def prepared(tab: Page, address: str) -> Page:
     tab.goto(address, wait_until="load")
     tab.wait_for_load_state("networkidle")
     tab.add_style_tag(path=HERE / "print.css")
-    tab.evaluate((HERE / "prepare.js").read_text(), about())
+    tab.add_script_tag(path=HERE / "prepare.js")
+    tab.evaluate("about => window.prepare(about)", about())
     return tab
 
 
