@@ -166,3 +166,18 @@ def test_the_speaker_s_window_shows_the_slide_s_notes(shown):
     notes = window.value.locator(".speaker-controls-notes .value")
     notes.filter(has_text="The answer").wait_for(timeout=20_000)
     window.value.close()
+
+
+def test_a_cell_in_front_of_a_page_leaves_its_slides_as_they_are(monkeypatch):
+    """Such as one that installs the package where a notebook runs on another's machine."""
+    before = make_slides.Page("norms", "zeros").slide("fig-zeros-sizes + N3")
+    read = make_slides.nbformat.read
+
+    def with_a_cell_in_front(*arguments, **options):
+        notebook = read(*arguments, **options)
+        notebook.cells.insert(0, make_slides.new_code_cell("# install"))
+        return notebook
+
+    monkeypatch.setattr(make_slides.nbformat, "read", with_a_cell_in_front)
+    after = make_slides.Page("norms", "zeros").slide("fig-zeros-sizes + N3")
+    assert [cell.source for cell in after] == [cell.source for cell in before]

@@ -96,7 +96,7 @@ class Page:
         self.name = f"{chapter}/{name}"
         found = pieces(nbformat.read(BOOK / chapter / f"{name}.ipynb", as_version=4))
         self.pieces = [piece for piece in found if piece.heading or piece.cell or piece.text]
-        self.title = self.pieces[0].heading
+        self.title = next(piece.heading for piece in self.pieces if piece.heading)
 
     def find(self, name: str) -> int:
         """The place of the piece of this name. Raises ``KeyError`` with the names there are."""

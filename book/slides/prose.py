@@ -12,6 +12,7 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 
+import nbformat
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from myst_parser.config.main import MdParserConfig
@@ -81,9 +82,17 @@ def to_html(text: str) -> str:
     return _parser().render(NAMELESS.sub(lambda link: f"[{title(link[1])}]({link[1]})", text))
 
 
+@lru_cache
 def title(link: str) -> str:
     """The first heading of the page that a link leads to, from wherever the link stands."""
     name = link.rsplit("/", 1)[-1]
-    paths = [p for p in BOOK.glob(f"*/{name}") if p.parent.name in link or "/" not in link]
-    found = re.search(r'^\s*"?# (.*?)(\\n",?)?$', paths[0].read_text(), re.MULTILINE)
-    return found[1]
+    path = next(p for p in BOOK.glob(f"*/{name}") if p.parent.name in link or "/" not in link)
+    text = path.read_text()
+    if path.suffix == ".ipynb":
+        cells = nbformat.reads(text, as_version=4).cells
+        text = next(
+            cell.source
+            for cell in cells
+            if cell.source.startswith("# ") and cell.cell_type == "markdown"
+        )
+    return re.match("# (.*)", text)[1]
