@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-matrix lint screenshots lighthouse mutants bench results lab notebooks pins clean
+.PHONY: help book slides pdf test test-matrix lint screenshots lighthouse mutants bench results lab notebooks pins clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,13 @@ book: $(READY)  ## build the book into _build/html and say which page to open
 	@$(BIN)/jupyter-book build . -W -n --keep-going || { \
 	  rm -rf _build/html; echo "The book has errors or warnings, listed above."; exit 1; }
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+slides: $(READY)  ## make slides of each chapter from its notebooks, into _build/slides
+	@$(BIN)/python book/slides/make_slides.py
+
+pdf: $(READY)  ## print the book, into _build/small-weights.pdf (minutes)
+	@$(BIN)/jupyter-book build . --builder singlehtml -W -n --keep-going
+	@$(BIN)/python book/print/make_pdf.py
 
 test: lint book  ## check the code, build the book, run the tests of package, notebooks and pages
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term

@@ -72,7 +72,7 @@ def _row(claim: str, statement: str, sources: list[str], record: dict | None) ->
     effects = "<br>".join(
         f"{says[piece['says']]} {piece['condition']}: {piece['measured']}"
         for piece in record["evidence"]
-    )
+    ).replace("|", r"\|")  # as in Σ|w|, which would end the cell
     counts = ", ".join(sorted({str(piece["n"]) for piece in record["evidence"]}))
     return f"| {text} | {_link(record, PAGE)} | {effects} | {counts} |"
 

@@ -305,6 +305,13 @@ def test_the_page_to_keep_gets_each_verdict_and_a_row_for_each_tip():
     )
 
 
+@pytest.mark.parametrize("page", [claims.PAGE, claims.SHEET], ids=lambda page: page.stem)
+def test_every_row_of_verdicts_has_as_many_cells_as_its_table(page):
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| **")]
+    assert rows
+    assert [row for row in rows if len(re.findall(r"(?<!\\)\|", row)) != 5] == []
+
+
 def test_index_refuses_a_claim_it_does_not_list():
     with pytest.raises(ValueError, match="does not list: \\['X1'\\]"):
         claims.page({"Chapter": {}}, {"X1": {}})
