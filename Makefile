@@ -68,9 +68,10 @@ lighthouse: book  ## score three pages by Lighthouse, which npm fetches; fail be
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter-lab --ServerApp.root_dir=book
 
-notebooks: $(READY)  ## execute every notebook anew, normalize it, rewrite the index of claims
+notebooks: $(READY)  ## execute every notebook anew, normalize it, rewrite the pages made from them
 	$(BIN)/python tests/notebooks.py execute
 	$(BIN)/python tests/claims.py
+	$(BIN)/python tests/api.py
 
 pins: $(READY)  ## compile requirements.txt anew from the ranges in pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --all-extras --strip-extras --no-header --no-annotate \

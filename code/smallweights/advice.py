@@ -304,6 +304,14 @@ def advise(
     steps of Adam unless ``training`` says otherwise. ``alphas``, ``jobs`` and ``progress`` are
     those of ``search``. Raises ``TableError`` for a table too small for the folds and
     ``DivergedError`` when networks diverged at every alpha. Book section: tips.
+
+    >>> from smallweights.table import read_table
+    >>> x = np.linspace(-1, 1, 60)
+    >>> pd.DataFrame({"x": x, "y": np.sin(3 * x)}).to_csv("sine.csv", index=False)
+    >>> table = read_table("sine.csv", target="y")
+    >>> advice = advise(table, width=4, folds=3, training=Training(steps=20), alphas=[0.1, 1])
+    >>> advice.verdict, list(advice.lines())
+    ('blind', ['PyTorch', 'Keras', 'scikit-learn'])
     """
     splits = table.folds(folds)
     training = training or Training(steps=300, lr=0.01)

@@ -40,6 +40,10 @@ class Dataset:
     of a network's output is ``classes[i]``. Raises ``ValueError`` for empty data, lengths that
     differ, missing or infinite numbers (saying in which columns) and labels outside ``classes``.
     Book section: large weights.
+
+    >>> answers = Dataset([[1.5], [0.5]], ["yes", "no"], "classification")
+    >>> answers.classes, answers.y.tolist()
+    (('no', 'yes'), [1, 0])
     """
 
     x: npt.ArrayLike
@@ -127,6 +131,9 @@ def load(name: str) -> Dataset:
     """One of scikit-learn's data sets: digits, breast_cancer, wine or diabetes (unscaled).
 
     Source: scikit-learn's *Toy datasets* page. Book section: large weights.
+
+    >>> load("wine").x.shape
+    (178, 13)
     """
     if name not in _LOADERS:
         raise ValueError(f"No data set {name!r}; there are {', '.join(_LOADERS)}.")
@@ -140,6 +147,10 @@ def noisy_sine(n: int, noise: float = 0.3, seed: int = 0) -> Dataset:
     """One period of a sine, ``y = sin(πx) + noise · ε``, x uniform on [−1, 1], ε normal.
 
     ``n`` examples; ``noise`` is the standard deviation in units of y. Book section: alpha.
+
+    >>> data = noisy_sine(50, noise=0.1, seed=1)
+    >>> data.x.shape, data.y.shape
+    ((50, 1), (50, 1))
     """
     rng = _generator(n, noise, seed)
     x = rng.uniform(-1, 1, (n, 1))
@@ -151,6 +162,9 @@ def two_moons(n: int, noise: float = 0.2, seed: int = 0) -> Dataset:
     """Two interleaved half circles of radius 1, one class each, with normal noise on both axes.
 
     ``n`` examples, as even as possible; ``noise`` is in units of the radius. Book section: alpha.
+
+    >>> np.bincount(two_moons(75).y).tolist()
+    [38, 37]
     """
     rng = _generator(n, noise, seed)
     y = np.arange(n) % 2
@@ -168,6 +182,9 @@ def linear_teacher(
     ``features`` is d; only the first ``relevant`` weights (default: all) are not zero and they are
     scaled so that the signal has variance 1 on average. ``noise`` is the standard deviation of the
     target's noise. Source: Krogh & Hertz (1992), section 3. Book section: large weights.
+
+    >>> linear_teacher(200, features=50, relevant=5).x.shape
+    (200, 50)
     """
     relevant = features if relevant is None else relevant
     if not 1 <= relevant <= features:
@@ -193,6 +210,10 @@ class Part:
     """The examples of one part of a split: features ``x`` (n, d) and targets ``y`` as tensors.
 
     ``y`` holds class numbers (n,) for classification and numbers (n, m) for regression.
+
+    >>> train = split(load("wine"), train=100).train
+    >>> len(train), train.x.dtype, train.y.dtype
+    (100, torch.float32, torch.int64)
     """
 
     x: Tensor
@@ -212,7 +233,11 @@ class Split:
 
     ``classes`` is the number of classes, or None for regression; ``scaler`` takes raw features to
     the network's inputs and back, None where nothing was scaled. The held-out loss of the book is
-    the loss on ``test``.
+    the loss on ``test``. Book section: large weights.
+
+    >>> data = split(load("wine"), train=100, validation=30)
+    >>> {name: len(part) for name, part in data.parts().items()}
+    {'train': 100, 'validation': 30, 'test': 48}
     """
 
     train: Part
@@ -253,6 +278,11 @@ def split(
     share of training and validation labels that are replaced by another class, drawn uniformly;
     test labels stay clean. The same seed gives the same split. Raises ``ValueError`` for sizes
     that do not fit the data. Book section: large weights.
+
+    >>> clean = split(load("digits"), train=200, seed=1)
+    >>> noisy = split(load("digits"), train=200, seed=1, label_noise=0.2)
+    >>> (clean.train.y != noisy.train.y).sum().item()
+    40
     """
     rows = _draw(dataset, train, validation, test, seed)
     y = _corrupt(dataset, np.concatenate(rows[:2]), label_noise, seed)

@@ -37,7 +37,19 @@ class Fits:
     ``replicas`` has a row a replica: its data set, seed, penalty and learning rate, its best
     recorded step and, where it diverged, the step. ``history`` has a row for each (replica,
     recorded step) with the columns of ``fit``'s history; the scores of a diverged replica are NaN
-    from there on.
+    from there on. Book section: norms.
+
+    >>> data = split(two_moons(60), train=30)
+    >>> strengths = {alpha: L2(alpha) for alpha in (0.0, 0.1)}
+    >>> start = lambda seed: MLP((2, 4, 2), seed=seed)
+    >>> fits = fit_many(start, data, strengths, Training(steps=50), seeds=range(3))
+    >>> fits.final.groupby("penalty").seed.count()
+    penalty
+    0.0    3
+    0.1    3
+    Name: seed, dtype: int64
+    >>> fits.model(seed=2, penalty=0.1)(torch.zeros(1, 2)).shape
+    torch.Size([1, 2])
     """
 
     replicas: pd.DataFrame
@@ -123,6 +135,12 @@ def fit_many(
     the penalties are of different kinds, when a network keeps buffers (batch normalization), which
     a stack lacks, and for a chunk in ``folder`` that is damaged or belongs to another run.
     Book section: norms.
+
+    >>> data = lambda seed: split(two_moons(200, seed=seed), train=100, seed=seed)
+    >>> start = lambda seed: MLP((2, 8, 2), seed=seed)
+    >>> fits = fit_many(start, data, {0: L2(0), 0.1: L2(0.1)}, Training(steps=200), seeds=range(5))
+    >>> fits.final.groupby("penalty").norm.mean().round(1).to_dict()
+    {0.0: 3.0, 0.1: 1.3}
     """
     training = training or Training()
     grid = _grid(data, penalties, lr or [training.lr], seeds)

@@ -48,6 +48,10 @@ class Knob:
     ``name`` is the drawing function's argument, ``values`` are what it can take, in order; the
     middle one is shown first. ``label`` and ``unit`` are for the reader. Explorers of a page whose
     knobs have the same ``share`` turn together.
+
+    >>> knob = Knob("alpha", (0.0, 0.01, 0.1), label="strength")
+    >>> knob.is_slider, knob.values[knob.start]
+    (True, 0.01)
     """
 
     name: str
@@ -95,6 +99,14 @@ class Explorer:
     words are made from the table. ``name`` makes the ids on the page, so no two explorers of a
     page have the same. ``colors`` is the size of a frame's palette, ``digits`` the precision of
     the table. Raises ``ValueError`` and ``TypeError`` that say what to change.
+
+    >>> def draw(power):
+    ...     figure, x = plt.figure(), np.linspace(0, 1, 5)
+    ...     figure.subplots().plot(x, x**power)
+    ...     return figure, pd.DataFrame({"x": x, "y": x**power})
+    >>> powers = Explorer("powers", draw, [Knob("power", (1, 2, 3))])
+    >>> print(powers.frame(power=2).words)
+    power = 2. x 0 to 1; y 0 to 1
     """
 
     name: str

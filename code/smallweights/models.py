@@ -125,6 +125,10 @@ class MLP(Network):
     ``activation`` is "relu", "tanh" or "sigmoid". Parameters are named ``layers.0.weight``,
     ``layers.0.bias``, ``layers.1.weight``, … . Raises ``ValueError`` for fewer than two sizes, a
     size below 1 or an unknown activation. Book section: large weights.
+
+    >>> model = MLP((64, 32, 10), activation="tanh", seed=1)
+    >>> model(torch.zeros(5, 64)).shape
+    torch.Size([5, 10])
     """
 
     def __init__(
@@ -171,6 +175,10 @@ class CNN(Network):
     Parameters are named ``convolutions.0.weight``, …, ``output.weight``, ``output.bias``. Raises
     ``ValueError`` for no channels, a size below 1, or images shrunk to nothing by a fifth layer.
     Source: LeCun et al. (1989), section 3. Book section: large weights.
+
+    >>> model = CNN(channels=(4, 8))
+    >>> {name: w.numel() for name, w in model.named_parameters() if w.dim() > 1}
+    {'convolutions.0.weight': 36, 'convolutions.1.weight': 288, 'output.weight': 1280}
     """
 
     def __init__(
@@ -213,6 +221,10 @@ class LSTM(Network):
     ``lstm.recurrent.weight``, ``lstm.recurrent.bias`` and have the rows of ``nn.LSTM``'s; then
     ``output.weight``, ``output.bias``. Raises ``ValueError`` for a size below 1.
     Source: Gers, Schmidhuber & Cummins (2000), section 3. Book section: norms.
+
+    >>> model = LSTM(hidden=16)
+    >>> {name: w.numel() for name, w in model.named_parameters() if w.dim() > 1}
+    {'lstm.input.weight': 512, 'lstm.recurrent.weight': 1024, 'output.weight': 160}
     """
 
     def __init__(

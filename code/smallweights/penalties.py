@@ -64,6 +64,11 @@ class Penalty(ABC):
     Penalties add up (``L1(a) + L2(b)``), scale (``2 * L1(a) == L1(2 * a)``) and move off zero
     (``around``). Every field of a penalty is a strength, in which its value is linear.
     Book section: norms.
+
+    >>> L1(0.1) + L2(0.01)
+    ElasticNet(l1=0.1, l2=0.01)
+    >>> 2 * L1(0.1) == L1(0.2)
+    True
     """
 
     def __post_init__(self) -> None:
@@ -152,6 +157,10 @@ class L1(Penalty):
     ``alpha`` >= 0; its unit is loss per unit of weight. The proximal operator is soft
     thresholding and gives exact zeros. Raises ``ValueError`` for a negative, NaN or infinite alpha.
     Source: Tibshirani (1996), equation 1. Book section: norms.
+
+    >>> w = torch.tensor([3.0, 0.05])
+    >>> L1(0.1).value(w), L1(0.1).prox(w, step=1)
+    (tensor(0.3050), tensor([2.9000, 0.0000]))
     """
 
     alpha: Strength
@@ -176,6 +185,10 @@ class L2(Penalty):
     There is no factor ½: PyTorch's ``weight_decay`` in SGD is ``2 · alpha``. ``alpha`` >= 0.
     Raises ``ValueError`` for a negative, NaN or infinite alpha.
     Source: Hoerl & Kennard (1970), equation 2.1. Book section: norms.
+
+    >>> w = torch.tensor([3.0, -4.0])
+    >>> L2(0.1).value(w), L2(0.1).grad(w)
+    (tensor(2.5000), tensor([ 0.6000, -0.8000]))
     """
 
     alpha: Strength
@@ -200,6 +213,9 @@ class ElasticNet(Penalty):
     ``l1``, ``l2`` >= 0; ``ElasticNet(a, b) == L1(a) + L2(b)``. Raises ``ValueError`` for a
     negative, NaN or infinite strength. Source: Zou & Hastie (2005), equation 3.
     Book section: norms.
+
+    >>> ElasticNet(l1=0.1, l2=0.01).value(torch.tensor([3.0, -4.0]))
+    tensor(0.9500)
     """
 
     l1: Strength
@@ -228,6 +244,9 @@ class Exponential(Penalty):
     ``t = step · alpha`` and Lambert's W, computed through ``ln W₀`` so that ``e^|w|`` never
     overflows; the value itself is infinite where it exceeds the largest float. ``alpha`` >= 0.
     Source: Corless et al. (1996), equation 1.5. Book section: norms.
+
+    >>> Exponential(0.1).value(torch.tensor([0.1, 5.0]))
+    tensor(14.7518)
     """
 
     alpha: Strength
@@ -273,6 +292,9 @@ class Sum(Penalty):
     centred anywhere) are folded into the step; otherwise ``prox`` raises ``NotImplementedError``
     and names the terms, because the proximal operator of a sum is not the composition of the
     terms' operators. Source: Parikh & Boyd (2014), sections 2.1 and 2.2. Book section: norms.
+
+    >>> L1(0.1) + Exponential(0.01)
+    Sum(terms=(L1(alpha=0.1), Exponential(alpha=0.01)))
     """
 
     terms: tuple[Penalty, ...]
@@ -316,6 +338,10 @@ class Around(Penalty):
     It keeps a copy of the center. Raises ``ValueError`` for a center that is not finite or has
     another shape than the weights. Source: Li, Grandvalet & Davoine (2018), equation 3.
     Book section: tips.
+
+    >>> pull = L2(0.1).around(torch.tensor([1.0, 2.0]))
+    >>> pull.value(torch.tensor([1.0, 5.0]))
+    tensor(0.9000)
     """
 
     penalty: Penalty

@@ -69,6 +69,15 @@ def write_report(advice: Advice, path: str | PathLike) -> Path:
     """Write the advice to one HTML file: the curve, the numbers, what was done, what to paste.
 
     Needs the extra ``smallweights[full]``. Raises ``OSError`` where the file cannot be written.
+
+    >>> from smallweights.advice import advise
+    >>> from smallweights.table import read_table
+    >>> x = np.linspace(-1, 1, 60)
+    >>> pd.DataFrame({"x": x, "y": np.sin(3 * x)}).to_csv("sine.csv", index=False)
+    >>> table = read_table("sine.csv", target="y")
+    >>> advice = advise(table, width=4, folds=3, training=Training(steps=20), alphas=[0.1, 1])
+    >>> write_report(advice, "report.html").name
+    'report.html'
     """
     path = Path(path)
     path.write_text(make_report(advice), encoding="utf-8", errors="replace")

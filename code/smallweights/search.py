@@ -50,6 +50,14 @@ class Search:
 
     Replicas that diverged are in no mean, and an alpha that lost any is never chosen: those that
     survive are no fair sample. Book section: alpha.
+
+    >>> linear = lambda seed: MLP((13, 3), seed=seed)
+    >>> grid = {"alphas": [0.001, 0.1, 10], "finer": False}
+    >>> found = search(linear, load("wine"), seeds=[0], training=Training(lr=0.01), **grid)
+    >>> list(found.table)
+    ['alpha', 'mean', 'standard_error', 'n', 'diverged', 'replicas']
+    >>> found.best, found.simplest, found.edge
+    (0.001, 0.001, 'lower')
     """
 
     table: pd.DataFrame
@@ -188,6 +196,12 @@ def search(
     through joblib, so ``with joblib.parallel_config("dask"):`` takes a search to a cluster. Raises
     ``DivergedError`` when replicas diverged at every alpha, ``ValueError`` for a bad setting.
     Source: Hastie et al. (2009), section 7.10. Book section: alpha.
+
+    >>> linear = lambda seed: MLP((10, 1), seed=seed)
+    >>> quick = Training(steps=100, lr=0.1)
+    >>> found = search(linear, load("diabetes"), seeds=[0, 1], training=quick, folds=3)
+    >>> found.over, len(found.table)
+    ('fold', 15)
     """
     _check(data, penalty, seeds, hold_out)
     grid, measure = _grid(alphas), _measure(score, data)

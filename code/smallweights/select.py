@@ -20,6 +20,10 @@ class Penalize:
     ``model.named_parameters()`` gives. Parameters with fewer than two dimensions (biases, scales)
     are left out unless ``biases=True``. A pattern that matches nothing raises ``ValueError`` with
     the names there are. Source: Goodfellow et al. (2016), section 7.1. Book section: norms.
+
+    >>> penalty = Penalize({"*": L2(1e-4), "layers.1.*": L1(1e-3)})
+    >>> penalty.assign(MLP((2, 3, 1)))
+    {'layers.0.weight': L2(alpha=0.0001), 'layers.1.weight': L1(alpha=0.001)}
     """
 
     def __init__(self, rules: Mapping[str, Penalty], *, biases: bool = False) -> None:

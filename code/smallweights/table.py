@@ -125,6 +125,13 @@ def read_table(
     numbers, for classes. Of more than ``rows`` rows a random sample is used, the same each time.
     ``categories`` names columns of numbers that are codes, ``drop`` columns to leave out. Raises
     ``TableError`` that says what is wrong with the file and what to do. Book section: tips.
+
+    >>> data = load("diabetes")
+    >>> frame = pd.DataFrame(data.x, columns=data.features).assign(progress=data.y)
+    >>> frame.to_csv("diabetes.csv", index=False)
+    >>> table = read_table("diabetes.csv", target="progress")
+    >>> table.task, table.rows, len(table.numbers)
+    ('regression', 442, 10)
     """
     if rows < FEWEST_ROWS or target in drop:
         raise TableError(f"rows must be at least {FEWEST_ROWS}, and the target not in drop.")

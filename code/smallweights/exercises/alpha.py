@@ -16,6 +16,9 @@ def check(name: str, answer: object) -> Result:
     """Whether the answer to an exercise of this chapter is right, and if not, what went wrong.
 
     Book section: alpha.
+
+    >>> print(check("price", ...))
+    price: not answered yet.
     """
     return judge(EXERCISES, name, answer)
 
