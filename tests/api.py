@@ -162,6 +162,13 @@ def signature(node: Node, source: str, name: str) -> str:
     return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){end}"])
 
 
+def _given(node: Node) -> set[str]:
+    """The arguments and fields that a docstring may speak of by a name that others have too."""
+    parts = list(ast.walk(node))
+    fields = {ast.unparse(part.target) for part in parts if isinstance(part, ast.AnnAssign)}
+    return fields | {part.arg for part in parts if isinstance(part, ast.arg)}
+
+
 def _fields(node: ast.ClassDef, source: str) -> list[str]:
     """The fields of a dataclass; of another class there is nothing to call."""
     lines = [ast.get_source_segment(source, f) for f in node.body if isinstance(f, ast.AnnAssign)]
@@ -221,7 +228,8 @@ def entry(name: str, links: Mapping[str, str], used: Mapping[str, list[str]]) ->
     """The part of the page on one name."""
     home, node, source = definition(name)
     short = name.rpartition(".")[2]
-    others = {other: link for other, link in links.items() if other != short}
+    own = {short} | _given(node)
+    others = {other: link for other, link in links.items() if other not in own}
     parts = [f"({anchor(name, node)})=\n### `{name}`"]
     parts.append(f"```python\n{signature(node, source, short)}\n```")
     if not isinstance(node, ast.Assign):
