@@ -57,9 +57,10 @@ test: lint book  ## check the code, build the book, run the tests of package, no
 test-matrix: $(TESTED)  ## run the notebooks on three instruction sets, with one and two threads
 	$(BIN)/python tests/matrix.py
 
-lint: $(TESTED)  ## check the style of the code, notebooks included
+lint: $(TESTED)  ## check the style of the code, notebooks included, and the package's types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 mutants: $(TESTED)  ## break the package in a thousand small ways: do its tests notice?
 	$(BIN)/python tests/mutants.py

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,8 @@ class Advice:
 
     @property
     def _best_row(self) -> pd.Series:
-        return self.found.table.set_index("alpha").loc[self.found.best]
+        table = self.found.table
+        return table[table.alpha == self.found.best].iloc[0]
 
     def numbers(self) -> pd.DataFrame:
         """The held-out loss of each alpha and rival: mean, 95 % interval and number of folds."""
@@ -163,7 +164,7 @@ class Advice:
             "upper": " Even that is the strongest tried, so try stronger ones.",
             "lower": " That is the weakest tried, so try weaker ones.",
         }
-        edge = beyond.get(self.found.edge, "")
+        edge = beyond.get(self.found.edge or "", "")
         return f"Recommendation: L2 with alpha = {self.alpha:g}.{edge}"
 
     def lines(self) -> dict[str, str]:
@@ -316,7 +317,7 @@ def advise(
     splits = table.folds(folds)
     training = training or Training(steps=300, lr=0.01)
     training = replace(training, record=[training.steps])
-    options = {"seeds": list(seeds), "jobs": jobs, "progress": progress}
+    options: dict[str, Any] = {"seeds": list(seeds), "jobs": jobs, "progress": progress}
     inputs = splits[0].train.x.shape[1]
 
     def network(seed: int) -> MLP:

@@ -107,7 +107,7 @@ def _in_short(error: str) -> str:
 
 def _libraries() -> dict[str, dict[str, object]]:
     """What the page's script has to know of each library."""
-    coupled = {
+    coupled: dict[str, dict[str, object]] = {
         name: {"names": s.form.names, "kind": s.form.kind, "loss": s.loss, "scale": s.scale}
         for name, s in SETTINGS.items()
     }

@@ -20,7 +20,7 @@ from numbers import Integral, Real
 
 import pandas as pd
 
-from smallweights.penalties import L1, L2, ElasticNet, Penalty, check_strength
+from smallweights.penalties import L1, L2, ElasticNet, Penalty, Strength, check_strength
 
 Strengths = Mapping[str, float]
 Factors = tuple[float, float]
@@ -286,14 +286,17 @@ def _scale(name: str, n: int | None, batch: int | None, reduction: str) -> float
 
 
 def _alphas(penalty: Penalty) -> Factors:
-    alphas = {
-        L1: lambda: (penalty.alpha, 0.0),
-        L2: lambda: (0.0, penalty.alpha),
-        ElasticNet: lambda: (penalty.l1, penalty.l2),
-    }.get(type(penalty))
-    if alphas is None or not all(isinstance(alpha, Real) for alpha in alphas()):
+    alphas: tuple[Strength, Strength] | None = None
+    match penalty:
+        case L1(alpha):
+            alphas = (alpha, 0.0)
+        case L2(alpha):
+            alphas = (0.0, alpha)
+        case ElasticNet(l1, l2):
+            alphas = (l1, l2)
+    if alphas is None or not all(isinstance(alpha, Real) for alpha in alphas):
         raise ValueError(
             "A conversion takes an L1, L2 or ElasticNet whose strengths are numbers; got"
             f" {penalty!r}."
         )
-    return alphas()
+    return float(alphas[0]), float(alphas[1])

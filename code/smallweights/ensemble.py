@@ -10,7 +10,7 @@ import copy
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, product
@@ -28,6 +28,10 @@ from smallweights.data import Split
 from smallweights.stacked import AnyPenalty, Chunk, Stacked, Trained, chunk_size, train_chunk
 from smallweights.storage import ChunkFolder
 from smallweights.train import Training, describe, find_device, show_progress
+
+# What a seed may choose: its data, its penalty.
+Source = Split | Callable[[int], Split]
+Choice = AnyPenalty | Callable[[int], AnyPenalty]
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,8 @@ class Fits:
 
 def fit_many(
     model: Callable[[int], nn.Module],
-    data: Split | Callable[[int], Split] | Mapping[object, Split | Callable[[int], Split]],
-    penalties: Mapping[object, AnyPenalty | Callable[[int], AnyPenalty]] | Sequence[AnyPenalty],
+    data: Source | Mapping[Any, Source],
+    penalties: Mapping[Any, Choice] | Sequence[Choice],
     training: Training | None = None,
     *,
     seeds: Sequence[int],
@@ -112,7 +116,7 @@ def fit_many(
     device: str = "auto",
     chunk: int | None = None,
     jobs: int | None = None,
-    folder: str | PathLike | None = None,
+    folder: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> Fits:
     """Train every combination of data, learning rate, seed and penalty, as ``fit`` would.
@@ -194,17 +198,22 @@ class Grid:
         )
 
 
-def _evenly(items: list, most: int) -> list[list]:
+def _evenly(items: list[Any], most: int) -> list[list[Any]]:
     """The items in as few pieces of at most so many as it takes, of sizes that differ little."""
     pieces = math.ceil(len(items) / most)
     size = math.ceil(len(items) / pieces)
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _grid(data: object, penalties: object, lrs: Sequence[float], seeds: Sequence[int]) -> Grid:
+def _grid(
+    data: Source | Mapping[Any, Source],
+    penalties: Mapping[Any, Choice] | Sequence[Choice],
+    lrs: Sequence[float],
+    seeds: Sequence[int],
+) -> Grid:
     sources = data if isinstance(data, Mapping) else {"data": data}
     labels = list(penalties) if isinstance(penalties, Mapping) else [str(p) for p in penalties]
-    given = penalties.values() if isinstance(penalties, Mapping) else penalties
+    given = list(penalties.values() if isinstance(penalties, Mapping) else penalties)
     _check_distinct({"seed": seeds, "penalty": labels, "data set": sources, "learning rate": lrs})
     rows, splits, chosen = [], [], []
     for lr, (label, source), seed in product(lrs, sources.items(), seeds):
@@ -216,7 +225,7 @@ def _grid(data: object, penalties: object, lrs: Sequence[float], seeds: Sequence
     return Grid(pd.DataFrame(rows), splits, chosen)
 
 
-def _check_distinct(axes: Mapping[str, Collection]) -> None:
+def _check_distinct(axes: Mapping[str, Collection[Any]]) -> None:
     for axis, values in axes.items():
         if not len(values):
             raise ValueError(f"fit_many needs at least one {axis}; got none.")
@@ -238,7 +247,7 @@ def map_chunks(
     place: torch.device,
     *,
     jobs: int | None = None,
-    folder: str | PathLike | None = None,
+    folder: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> list[Trained]:
     """Train the chunks through joblib, each on one thread of its own.
@@ -265,7 +274,9 @@ def map_chunks(
         torch.set_num_threads(threads)
 
 
-def _as_they_come(tasks: Sequence[tuple], jobs: int | None) -> Iterator[tuple[int, Trained]]:
+def _as_they_come(
+    tasks: Sequence[Any], jobs: int | None
+) -> Generator[tuple[int, Trained], None, None]:
     """The tasks' results in the order in which they are ready."""
     backend, _ = get_active_backend(prefer="threads")
     if backend.supports_return_generator:

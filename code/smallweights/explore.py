@@ -23,6 +23,7 @@ from html import escape
 from importlib import resources
 from inspect import signature
 from itertools import product
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -85,7 +86,7 @@ class Knob:
         """The same knob with one more value, in its place; of a slider only."""
         if not self.is_slider or not math.isfinite(value):
             raise ValueError(f"Knob {self.name!r} takes no further value {value!r}.")
-        values = tuple(sorted({*self.values, value}))
+        values = tuple(sorted({*cast(Sequence[float], self.values), value}))
         return Knob(self.name, values, self.label, self.unit, self.share)
 
 
@@ -142,7 +143,7 @@ class Explorer:
     def render(
         self,
         values: Mapping[str, Value],
-        progress: Callable[..., Iterable] | None = None,
+        progress: Callable[..., Iterable[Any]] | None = None,
         layout: Layout | None = None,
     ) -> Frame:
         """Draw at any values, which need not be among the knobs' own."""
@@ -189,7 +190,7 @@ class Explorer:
             )
         return html
 
-    def widget(self) -> object:
+    def widget(self) -> Any:  # noqa: ANN401 - ipywidgets has no types
         """The live face: ipywidgets that draw anew on release, and take further values."""
         from smallweights.live import widget
 
@@ -227,7 +228,7 @@ def _text(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _silent(items: Iterable, **options: object) -> Iterable:
+def _silent(items: Iterable[Any], **options: object) -> Iterable[Any]:
     return items
 
 

@@ -63,7 +63,7 @@ def norm(model: nn.Module) -> float:
     >>> norm(layer)
     5.0
     """
-    return _all_weights(model).norm().item()
+    return float(_all_weights(model).norm())
 
 
 def input_gradient(model: nn.Module, x: Tensor) -> float:
@@ -158,7 +158,7 @@ def saturation(model: MLP, x: Tensor, *, slope: float = 0.05) -> float:
         raise ValueError(f"slope must lie between 0 and 1; got {slope}.")
     with torch.no_grad():
         units = torch.cat([h.flatten() for h in model.hidden(x)])
-    return (_RELATIVE_SLOPE[activation](units) < slope).double().mean().item()
+    return float((_RELATIVE_SLOPE[activation](units) < slope).double().mean())
 
 
 def sparsity(model: nn.Module) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise, product
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,11 +37,13 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     replicas, out, _ = weight.shape
     x = x if x.dim() == 3 else x.unsqueeze(0)
     wide = weight.reshape(len(x), -1, weight.shape[2])
+    return _product(wide, x.mT, bias).view(replicas, out, -1).mT
+
+
+def _product(weight: Tensor, columns: Tensor, bias: Tensor | None) -> Tensor:
     if bias is None:
-        y = torch.bmm(wide, x.mT)
-    else:
-        y = torch.baddbmm(bias.reshape(len(x), -1, 1), wide, x.mT)
-    return y.view(replicas, out, -1).mT
+        return torch.bmm(weight, columns)
+    return torch.baddbmm(bias.reshape(len(weight), -1, 1), weight, columns)
 
 
 class Linear(nn.Linear):
@@ -52,7 +54,7 @@ class Linear(nn.Linear):
         return affine(x, self.weight, self.bias)
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """Cross-correlation with one bank of kernels, or with K stacked banks, as ``affine`` does.
 
     ``weight`` is (out, channels, k, k) with ``x`` of (n, channels, H, W), or (K, out, channels, k,
@@ -63,10 +65,11 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int)
         return functional.conv2d(x, weight, bias, stride, padding)
     replicas, out, _, size, _ = weight.shape
     x = x if x.dim() == 5 else x.unsqueeze(0)
-    patches = _Patches.apply(functional.pad(x.movedim(1, -1), (0, 0, *[padding] * 4)), size, stride)
+    padded = functional.pad(x.movedim(1, -1), (0, 0, *[padding] * 4))
+    patches: Tensor = _Patches.apply(padded, size, stride)  # type: ignore[no-untyped-call]
     height, width, n = patches.shape[-3:]
     wide = weight.reshape(len(x), -1, patches.shape[1:4].numel())
-    y = torch.baddbmm(bias.reshape(len(x), -1, 1), wide, patches.flatten(4).flatten(1, 3))
+    y = _product(wide, patches.flatten(4).flatten(1, 3), bias)
     return y.view(replicas, out, height, width, n).movedim(-1, 1)
 
 
@@ -100,7 +103,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, H, W) to (n, out, H', W'); with K stacked weights to (K, n, out, …)."""
-        return convolve(x, self.weight, self.bias, self.stride[0], self.padding[0])
+        return convolve(x, self.weight, self.bias, self.stride[0], int(self.padding[0]))
 
 
 class Network(nn.Module):
@@ -164,7 +167,8 @@ class MLP(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Inputs (n, d) to outputs (n, c): logits for classes, predictions for regression."""
         hidden = self.hidden(x)
-        return self.layers[-1](hidden[-1] if hidden else x)
+        outputs: Tensor = self.layers[-1](hidden[-1] if hidden else x)
+        return outputs
 
 
 class CNN(Network):
@@ -209,7 +213,8 @@ class CNN(Network):
         x = _pixels(x).unflatten(-1, (1, SIDE, SIDE))
         for convolution in self.convolutions:
             x = torch.relu(convolution(x))
-        return self.output(x.flatten(-3))
+        outputs: Tensor = self.output(x.flatten(-3))
+        return outputs
 
 
 class LSTM(Network):
@@ -250,16 +255,18 @@ class LSTM(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, 64), row by row, to outputs (n, c)."""
         steps = _pixels(x).unflatten(-1, (SIDE, SIDE)).transpose(-3, -2)  # (…, 8 steps, n, 8)
-        w, r = self.lstm["input"], self.lstm["recurrent"]
+        w, r = (cast(Linear, self.lstm[name]) for name in ("input", "recurrent"))
         # All steps' inputs in one product, and both biases with them.
         inputs = affine(steps.flatten(-3, -2), w.weight, w.bias + r.bias)
-        state, cell = None, 0.0
+        state: Tensor | None = None
+        cell: Tensor | float = 0.0
         for gates in inputs.unflatten(-2, (SIDE, -1)).unbind(-3):
             gates = gates if state is None else _recur(gates, r.weight, state)
             i, f, g, o = gates.chunk(4, -1)
             cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
             state = torch.sigmoid(o) * torch.tanh(cell)
-        return self.output(state)
+        outputs: Tensor = self.output(state)
+        return outputs
 
 
 def _recur(inputs: Tensor, weight: Tensor, state: Tensor) -> Tensor:

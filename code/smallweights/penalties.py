@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from functools import reduce
 from numbers import Real
 from operator import add
-from typing import Self
+from typing import Any, ClassVar, Self, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ def check_strength(name: str, value: object) -> None:
         )
 
 
-def _is_numeric(value: object) -> bool:
+def _is_numeric(value: object) -> TypeGuard[Strength]:
     if isinstance(value, Tensor):
         return value.numel() > 0 and value.dtype != torch.bool and not value.is_complex()
     return isinstance(value, Real) and not isinstance(value, bool)
@@ -71,6 +71,8 @@ class Penalty(ABC):
     True
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every penalty is a dataclass
+
     def __post_init__(self) -> None:
         for field in fields(self):
             check_strength(f"{type(self).__name__}.{field.name}", getattr(self, field.name))
@@ -99,7 +101,7 @@ class Penalty(ABC):
         check_strength("step", step)
         return self._prox(w, step)
 
-    def around(self, center: Tensor) -> Around:
+    def around(self, center: Tensor) -> Penalty:
         """The same penalty on ``w − center``: it pulls toward ``center`` instead of zero.
 
         ``center`` has the shape of the weights. Source: Li, Grandvalet & Davoine (2018),
@@ -319,7 +321,9 @@ class Sum(Penalty):
                 + "; train with method='penalty', or keep one of them beside any L2 terms."
             )
         weight = 1 + sum(2 * step * strength for strength, _ in squares)
-        point = (w + sum(2 * step * strength * center for strength, center in squares)) / weight
+        point: Tensor = (
+            w + sum(2 * step * strength * center for strength, center in squares)
+        ) / weight
         return left[0]._prox(point, step / weight) if left else point
 
     def around(self, center: Tensor) -> Sum:
@@ -448,8 +452,8 @@ def stack(penalties: Sequence[Penalty], like: Tensor) -> Penalty:
     are of different kinds (L1, L2 and the elastic net count as one kind).
     """
     if len({_kind(penalty) for penalty in penalties}) > 1:
-        elastic = [_as_elastic(penalty) for penalty in penalties]
-        if any(penalty is None for penalty in elastic):
+        elastic = [e for penalty in penalties if (e := _as_elastic(penalty)) is not None]
+        if len(elastic) < len(penalties):
             kinds = ", ".join(sorted({_kind(penalty) for penalty in penalties}))
             raise ValueError(
                 f"Stacked penalties must be of one kind; got {kinds}. Train each kind by itself."
@@ -470,11 +474,12 @@ def _kind(penalty: Penalty) -> str:
 def _stack_alike(penalties: Sequence[Penalty], like: Tensor) -> Penalty:
     first = penalties[0]
     if isinstance(first, Sum):
-        columns = zip(*(penalty.terms for penalty in penalties), strict=True)
+        columns = zip(*(cast(Sum, penalty).terms for penalty in penalties), strict=True)
         return Sum(tuple(_stack_alike(column, like) for column in columns))
     if isinstance(first, Around):
-        inner = _stack_alike([penalty.penalty for penalty in penalties], like)
-        return Around(inner, torch.stack([penalty.center.to(like) for penalty in penalties]))
+        moved = [cast(Around, penalty) for penalty in penalties]
+        inner = _stack_alike([penalty.penalty for penalty in moved], like)
+        return Around(inner, torch.stack([penalty.center.to(like) for penalty in moved]))
     return replace(
         first,
         **{

@@ -7,6 +7,7 @@ a figure reads in grey. A line is a mean over seeds, its band the 95 % interval.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -19,7 +20,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib has a type of its own for these names
     "axes.prop_cycle": cycler(color=COLORS) + cycler(linestyle=STYLES),
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -61,9 +62,9 @@ def band(
     {0: 2.1, 9: 1.2}
     """
     drawn = summarize(frame, y, x)
-    style = {"color": COLORS[index % 6], "linestyle": STYLES[index % 6]}
-    ax.plot(drawn.index, drawn["mean"], label=label or None, **style)
-    ax.fill_between(drawn.index, drawn.low, drawn.high, color=style["color"], alpha=0.2, lw=0)
+    color, style = COLORS[index % 6], STYLES[index % 6]
+    ax.plot(drawn.index, drawn["mean"], label=label or None, color=color, linestyle=style)
+    ax.fill_between(drawn.index, drawn.low, drawn.high, color=color, alpha=0.2, lw=0)
     return drawn
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from numbers import Integral, Real
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -112,15 +112,16 @@ class Training:
 
     def orders(self, n: int, seed: int) -> Iterator[Tensor]:
         """Each epoch's own order of n examples, cut into mini-batches: (steps an epoch, batch)."""
-        if self.batch > n:
-            raise ValueError(f"batch={self.batch} is more than the {n} training examples.")
+        batch = n if self.batch is None else self.batch
+        if batch > n:
+            raise ValueError(f"batch={batch} is more than the {n} training examples.")
         rng = np.random.default_rng(seed)
-        whole = n - n % self.batch
+        whole = n - n % batch
         while True:
-            yield torch.from_numpy(rng.permutation(n))[:whole].view(-1, self.batch)
+            yield torch.from_numpy(rng.permutation(n))[:whole].view(-1, batch)
 
 
-def _is_integer(value: object) -> bool:
+def _is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -335,11 +336,11 @@ def _check_types(model: object, data: object) -> None:
         )
 
 
-def _bar(steps: Iterable, count: int, progress: bool) -> Iterable:
+def _bar(steps: Iterable[Any], count: int, progress: bool) -> Iterable[Any]:
     return show_progress(steps, total=count, unit="step") if progress else steps
 
 
-def show_progress(items: Iterable, **options: object) -> Iterable:
+def show_progress(items: Iterable[Any], **options: object) -> Iterable[Any]:
     """The items with tqdm's bar: rate and time left. Needs the extra ``smallweights[full]``."""
     try:
         from tqdm.auto import tqdm
@@ -347,4 +348,5 @@ def show_progress(items: Iterable, **options: object) -> Iterable:
         raise ImportError(
             "progress=True needs tqdm; install it with: pip install 'smallweights[full]'."
         ) from error
-    return tqdm(items, **options)
+    bar: Iterable[Any] = tqdm(items, **options)
+    return bar
