@@ -19,12 +19,14 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+import licences
 import smallweights
 from smallweights.environment import PACKAGES, environment, environment_report
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SOURCES = ("code", "tests", "README.md", "LICENSE", "pyproject.toml", "MANIFEST.in")
+PAGE = licences.PAGE.read_text()
 TEN_LINES = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
 
 
@@ -160,6 +162,24 @@ def test_the_report_names_the_processor_s_model(tmp_path, monkeypatch):
     cpuinfo.write_text("processor\t: 0\nmodel name\t: A Processor: fast\nprocessor\t: 1\n")
     monkeypatch.setattr("smallweights.environment.CPUINFO", cpuinfo)
     assert environment()["processor"] == "A Processor: fast"
+
+
+# The dependencies
+
+
+def test_each_dependency_has_a_reason_in_the_table_of_its_kind():
+    kinds = {"The package": PROJECT["dependencies"]}
+    for name, wanted in PROJECT["optional-dependencies"].items():
+        (title,) = re.findall(rf"^## (.*`{name}`\))$", PAGE, re.MULTILINE)
+        kinds[title] = wanted
+    for title, wanted in kinds.items():
+        table = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| `(\S+)` \| .+ \|$", table, re.MULTILINE)
+        assert sorted(rows) == sorted(Requirement(text).name for text in wanted), title
+
+
+def test_the_licence_of_each_pinned_package_is_listed():
+    assert licences.current() == PAGE, "run python tests/licences.py"
 
 
 # What readers are asked
