@@ -153,6 +153,8 @@ def signature(node: Node, source: str, name: str) -> str:
         return ast.get_source_segment(source, node)
     method = next((n for n in node.body if getattr(n, "name", "") == "__init__"), None)
     function = method if isinstance(node, ast.ClassDef) else node
+    if function is None and not _fields(node, source):
+        return ""  # an abstract class, an error: nothing that a reader would call
     parts = _fields(node, source) if function is None else _arguments(function, source)
     returns = getattr(function, "returns", None) if function is node else None
     end = f" -> {ast.get_source_segment(source, returns)}" if returns else ""
@@ -172,7 +174,7 @@ def _given(node: Node) -> set[str]:
 def _fields(node: ast.ClassDef, source: str) -> list[str]:
     """The fields of a dataclass; of another class there is nothing to call."""
     lines = [ast.get_source_segment(source, f) for f in node.body if isinstance(f, ast.AnnAssign)]
-    given = [line for line in lines if "init=False" not in line]
+    given = [line for line in lines if "init=False" not in line and "ClassVar" not in line]
     return [re.sub(r"= field\(default_factory=lambda: (.*)\)$", r"= \1", line) for line in given]
 
 
@@ -231,7 +233,8 @@ def entry(name: str, links: Mapping[str, str], used: Mapping[str, list[str]]) ->
     own = {short} | _given(node)
     others = {other: link for other, link in links.items() if other not in own}
     parts = [f"({anchor(name, node)})=\n### `{name}`"]
-    parts.append(f"```python\n{signature(node, source, short)}\n```")
+    if call := signature(node, source, short):
+        parts.append(f"```python\n{call}\n```")
     if not isinstance(node, ast.Assign):
         parts.append(_docstring(node, others))
     if isinstance(node, ast.ClassDef) and (methods := _methods(node, source, others)):
