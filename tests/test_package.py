@@ -164,7 +164,13 @@ def test_the_report_names_the_processor_s_model(tmp_path, monkeypatch):
     assert environment()["processor"] == "A Processor: fast"
 
 
-# The dependencies
+# The version and the dependencies
+
+
+def test_the_version_is_semantic_and_heads_the_changelog():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", PROJECT["version"])
+    newest = re.findall(r"^## \[.*", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    assert PROJECT["version"] in newest
 
 
 def test_each_dependency_has_a_reason_in_the_table_of_its_kind():
