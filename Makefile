@@ -98,6 +98,7 @@ sbom: $(TESTED)  ## write the software bill of materials into _build/sbom.json
 	@mkdir -p _build
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library \
 	  --output-reproducible --output-file _build/sbom.json $(BIN)/python
+	@sed -i.bak 's#"file://[^"]*"#"."#' _build/sbom.json && rm _build/sbom.json.bak  # whose folder
 
 clean:  ## remove all that these commands have made: .venv, the built book and caches
 	rm -rf .venv _build build mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage code/*.egg-info

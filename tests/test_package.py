@@ -173,15 +173,21 @@ def test_the_version_is_semantic_and_heads_the_changelog():
     assert PROJECT["version"] in newest
 
 
-def test_each_dependency_has_a_reason_in_the_table_of_its_kind():
-    kinds = {"The package": PROJECT["dependencies"]}
-    for name, wanted in PROJECT["optional-dependencies"].items():
-        (title,) = re.findall(rf"^## (.*`{name}`\))$", PAGE, re.MULTILINE)
-        kinds[title] = wanted
-    for title, wanted in kinds.items():
-        table = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
-        rows = re.findall(r"^\| `(\S+)` \| .+ \|$", table, re.MULTILINE)
-        assert sorted(rows) == sorted(Requirement(text).name for text in wanted), title
+def reasons(kind):
+    return re.findall(rf"^\| `?([^|`]+)`? \| {kind} \| .+ \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", ["package", *PROJECT["optional-dependencies"]])
+def test_each_dependency_has_a_reason(kind):
+    wanted = PROJECT["optional-dependencies"].get(kind, PROJECT["dependencies"])
+    assert sorted(reasons(kind)) == sorted(Requirement(text).name for text in wanted)
+
+
+def test_each_action_that_a_workflow_runs_has_a_reason():
+    flows = "".join(p.read_text() for p in (ROOT / ".github" / "workflows").glob("*.yml"))
+    assert {
+        name for name in re.findall(r"uses: \S+/(\S+)@", flows) if f"`{name}`" not in PAGE
+    } == set()
 
 
 def test_the_licence_of_each_pinned_package_is_listed():
