@@ -25,7 +25,7 @@ from smallweights.environment import PACKAGES, environment, environment_report
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SOURCES = ("code", "tests", "README.md", "LICENSE", "pyproject.toml", "MANIFEST.in")
+FOLDERS, FILES = ("code", "tests"), ("README.md", "LICENSE", "pyproject.toml", "MANIFEST.in")
 PAGE = licences.PAGE.read_text()
 TEN_LINES = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
 
@@ -51,9 +51,11 @@ def run(*command, cwd=ROOT, **environment):
 def builds(tmp_path_factory):
     """The folder with wheel and source distribution, built from a copy without a trace here."""
     folder = tmp_path_factory.mktemp("builds")
-    for name in SOURCES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+    for name in FOLDERS:
+        trace = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, folder / name, ignore=trace)
+    for name in FILES:
+        shutil.copy(ROOT / name, folder)
     out = folder / "dist"
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, cwd=folder)
     return out
