@@ -1,7 +1,15 @@
 # The commands of this project. `make` alone lists them; each sets up .venv first if need be.
 PYTHON ?= python3
 BIN := .venv/bin
+# What readers install, and with the tools of the tests.
 READY := .venv/ready
+TESTED := .venv/ready-test
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+FAILED := { echo "The installation failed and pip's reason is above: check the network and the \
+  free disk space, then run the same command again."; exit 1; }
+# setuptools is pinned like the rest, although pip-compile leaves it out unless told.
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --unsafe-package pip
 # One release for every reader: its printed digits are the ones on the pages.
 TORCH := 2.13.0
 
@@ -14,7 +22,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book slides pdf test test-matrix lint screenshots lighthouse mutants bench results lab notebooks pins clean
+.PHONY: help book slides pdf test test-matrix lint screenshots lighthouse mutants bench results lab notebooks pins sbom clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,9 +36,12 @@ $(READY): requirements.txt pyproject.toml
 	@rm -f $@
 	@"$(PYTHON)" -m venv $(RENEW) .venv || { \
 	  echo "Python could not make .venv: install its venv module (on Debian and Ubuntu the package python3-venv), then run the same command again."; exit 1; }
-	@$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt && \
-	  $(BIN)/python -m pip install --disable-pip-version-check --no-deps --editable . || { \
-	  echo "The installation failed and pip's reason is above: check the network and the free disk space, then run the same command again."; exit 1; }
+	@$(PIP) --requirement requirements.txt && $(PIP) --no-deps --editable . || $(FAILED)
+	@touch $@
+
+$(TESTED): requirements-test.txt $(READY)
+	@rm -f $@
+	@$(PIP) --requirement requirements-test.txt || $(FAILED)
 	@touch $@
 
 # A failed build is thrown away: Sphinx would not repeat the warnings of pages it has read.
@@ -42,47 +53,58 @@ book: $(READY)  ## build the book into _build/html and say which page to open
 slides: $(READY)  ## make slides of each chapter from its notebooks, into _build/slides
 	@$(BIN)/python book/slides/make_slides.py
 
-pdf: $(READY)  ## print the book, into _build/small-weights.pdf (minutes)
+pdf: $(TESTED)  ## print the book, into _build/small-weights.pdf (minutes)
 	@$(BIN)/jupyter-book build . --builder singlehtml -W -n --keep-going
 	@$(BIN)/python book/print/make_pdf.py
 
 test: lint book  ## check the code, build the book, run the tests of package, notebooks and pages
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
-test-matrix: $(READY)  ## run the notebooks on three instruction sets, with one and two threads
+test-matrix: $(TESTED)  ## run the notebooks on three instruction sets, with one and two threads
 	$(BIN)/python tests/matrix.py
 
-lint: $(READY)  ## check the style of the code, notebooks included
+lint: $(TESTED)  ## check the style of the code, notebooks included, and the package's types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
-mutants: $(READY)  ## break the package in a thousand small ways: do its tests notice?
+mutants: $(TESTED)  ## break the package in a thousand small ways: do its tests notice?
 	$(BIN)/python tests/mutants.py
 
-bench: $(READY)  ## measure the engine's speed against other programs, into _build/bench.json
+bench: $(TESTED)  ## measure the engine's speed against other programs, into _build/bench.json
 	$(BIN)/python tests/benchmarks
 
 results: $(READY)  ## make the large results under book/results again (minutes)
 	$(BIN)/python book/results/make_results.py
 
-screenshots: book  ## photograph every page, wide and on a phone, in light and dark, into _build
+screenshots: $(TESTED) book  ## photograph every page, wide and on a phone, in light and dark, into _build
 	$(BIN)/python tests/screenshots.py
 
-lighthouse: book  ## score three pages by Lighthouse, which npm fetches; fail below 95
+lighthouse: $(TESTED) book  ## score three pages by Lighthouse, which npm fetches; fail below 95
 	$(BIN)/python tests/lighthouse.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter-lab --ServerApp.root_dir=book
 
-notebooks: $(READY)  ## execute every notebook anew, normalize it, rewrite the index of claims
+notebooks: $(READY)  ## execute every notebook anew, normalize it, rewrite the pages made from them
 	$(BIN)/python tests/notebooks.py execute
 	$(BIN)/python tests/claims.py
+	$(BIN)/python tests/api.py
 
-pins: $(READY)  ## compile requirements.txt anew from the ranges in pyproject.toml
-	$(BIN)/pip-compile --quiet --upgrade --all-extras --strip-extras --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	  --upgrade-package torch==$(TORCH) --output-file requirements.txt pyproject.toml
+pins: $(TESTED)  ## compile both files of pins anew from the ranges in pyproject.toml
+	$(COMPILE) --extra full --extra book --upgrade-package torch==$(TORCH) \
+	  --output-file requirements.txt pyproject.toml
 	@sed -i.bak 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt && rm requirements.txt.bak
+	@mkdir -p _build
+	$(COMPILE) --all-extras --constraint requirements.txt --output-file _build/pins.txt pyproject.toml
+	@{ echo "-r requirements.txt"; grep -vxFf requirements.txt _build/pins.txt | \
+	  grep -v '^#\|^torch==\|^$$'; } > requirements-test.txt
+
+sbom: $(TESTED)  ## write the software bill of materials into _build/sbom.json
+	@mkdir -p _build
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library \
+	  --output-reproducible --output-file _build/sbom.json $(BIN)/python
+	@sed -i.bak 's#"file://[^"]*"#"."#' _build/sbom.json && rm _build/sbom.json.bak  # whose folder
 
 clean:  ## remove all that these commands have made: .venv, the built book and caches
-	rm -rf .venv _build build mutants .pytest_cache .ruff_cache .hypothesis .coverage code/*.egg-info
+	rm -rf .venv _build build mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage code/*.egg-info

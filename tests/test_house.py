@@ -54,7 +54,7 @@ def checkout(request, tmp_path):
     """A folder with the files that the set-up reads."""
     folder = tmp_path / request.param
     folder.mkdir()
-    for name in ("Makefile", "pyproject.toml", "requirements.txt"):
+    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-test.txt"):
         shutil.copy(ROOT / name, folder)
     return folder
 
@@ -129,6 +129,14 @@ def test_a_second_call_installs_nothing(checkout):
     assert calls(checkout, "-m pip") == installs
 
 
+def test_the_tools_of_the_tests_are_installed_by_the_commands_that_use_them(checkout):
+    good = interpreter(checkout)
+    assert set_up(checkout, good).returncode == 0
+    assert calls(checkout, "requirements-test.txt") == []
+    assert run("make", ".venv/ready-test", good, cwd=checkout).returncode == 0
+    assert len(calls(checkout, "requirements-test.txt")) == 1
+
+
 def test_another_interpreter_makes_the_environment_anew(checkout):
     assert set_up(checkout, interpreter(checkout)).returncode == 0
     newer = interpreter(checkout, name="./newer", version="3.12.0")
@@ -144,7 +152,9 @@ def test_ci_runs_the_readme_s_test_command_and_nothing_else():
 
 # The pins
 
-PINS = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().split())
+READERS = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().split())
+FIRST, *TOOLS = (ROOT / "requirements-test.txt").read_text().splitlines()
+PINS = READERS | dict(line.split("==") for line in TOOLS)
 RANGES = [
     Requirement(text)
     for texts in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
@@ -157,13 +167,20 @@ def test_the_pin_lies_in_the_range(wanted):
     assert wanted.specifier.contains(PINS[wanted.name])
 
 
+def test_the_tests_add_their_tools_to_what_readers_install():
+    assert FIRST == "-r requirements.txt"
+    assert {line.split("==")[0] for line in TOOLS} & set(READERS) == set()
+
+
+def test_readers_install_no_tool_of_the_tests():
+    readers = ("full", "book")
+    wanted = [Requirement(t).name for e in readers for t in PROJECT["optional-dependencies"][e]]
+    assert set(wanted) <= set(READERS)
+    assert set(READERS) & {"jax", "keras", "mypy", "optax", "playwright", "ruff"} == set()
+
+
 def test_torch_is_pinned_to_the_release_whose_digits_are_on_the_pages():
     assert PINS["torch"] == "2.13.0"
-
-
-def test_the_package_alone_stays_light():
-    names = {Requirement(text).name for text in PROJECT["dependencies"]}
-    assert names == {"numpy", "scipy", "torch", "scikit-learn", "pandas", "joblib"}
 
 
 def test_importing_the_package_loads_no_tool_of_the_book():
@@ -207,19 +224,6 @@ def test_the_versions_agree():
     source = (ROOT / "code" / "smallweights" / "__init__.py").read_text()
     assert citation["version"] == PROJECT["version"]
     assert f'__version__ = "{PROJECT["version"]}"' in source
-
-
-def test_the_readme_s_ten_lines_run_and_show_every_strength():
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len([line for line in code.splitlines() if line.strip()]) == 10
-    result = run(sys.executable, "-W", "error", "-c", code, OMP_NUM_THREADS="1")
-    assert result.returncode == 0, result.stderr
-    assert re.findall(r"^(0\.\d+) +\d", result.stdout, re.MULTILINE) == [
-        "0.000",
-        "0.001",
-        "0.010",
-        "0.100",
-    ]
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])

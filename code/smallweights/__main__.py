@@ -1,4 +1,4 @@
-"""The command: ``python -m smallweights search data.csv --target column``."""
+"""The commands ``python -m smallweights search data.csv --target column`` and ``… report``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from smallweights.environment import environment_report
 from smallweights.table import TableError, read_table
 from smallweights.train import DivergedError, Training
 
@@ -26,7 +27,7 @@ COUNTS = {
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+    """The commands' arguments."""
     parser = argparse.ArgumentParser("python -m smallweights", description="Small Weights.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     search = commands.add_parser(
@@ -43,6 +44,9 @@ def make_parser() -> argparse.ArgumentParser:
         words = f"{words} (default: {usual})"
         search.add_argument(f"--{name}", type=_positive, default=usual, metavar="N", help=words)
     search.add_argument("--lr", type=float, default=0.01, help="learning rate (default: 0.01)")
+    search.set_defaults(run=run_search)
+    report = commands.add_parser("report", help="versions and processor, to paste into an issue")
+    report.set_defaults(run=lambda _: print(environment_report()))
     return parser
 
 
@@ -78,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if all went well, 2 with a sentence on stderr if not."""
     options = make_parser().parse_args(arguments)
     try:
-        run_search(options)
+        options.run(options)
     except ImportError as error:
         install = "install what the command needs with: pip install 'smallweights[full]'"
         print(f"smallweights: {error}; {install}.", file=sys.stderr)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,8 @@ class Advice:
 
     @property
     def _best_row(self) -> pd.Series:
-        return self.found.table.set_index("alpha").loc[self.found.best]
+        table = self.found.table
+        return table[table.alpha == self.found.best].iloc[0]
 
     def numbers(self) -> pd.DataFrame:
         """The held-out loss of each alpha and rival: mean, 95 % interval and number of folds."""
@@ -163,7 +164,7 @@ class Advice:
             "upper": " Even that is the strongest tried, so try stronger ones.",
             "lower": " That is the weakest tried, so try weaker ones.",
         }
-        edge = beyond.get(self.found.edge, "")
+        edge = beyond.get(self.found.edge or "", "")
         return f"Recommendation: L2 with alpha = {self.alpha:g}.{edge}"
 
     def lines(self) -> dict[str, str]:
@@ -304,11 +305,19 @@ def advise(
     steps of Adam unless ``training`` says otherwise. ``alphas``, ``jobs`` and ``progress`` are
     those of ``search``. Raises ``TableError`` for a table too small for the folds and
     ``DivergedError`` when networks diverged at every alpha. Book section: tips.
+
+    >>> from smallweights.table import read_table
+    >>> x = np.linspace(-1, 1, 60)
+    >>> pd.DataFrame({"x": x, "y": np.sin(3 * x)}).to_csv("sine.csv", index=False)
+    >>> table = read_table("sine.csv", target="y")
+    >>> advice = advise(table, width=4, folds=3, training=Training(steps=20), alphas=[0.1, 1])
+    >>> advice.verdict, list(advice.lines())
+    ('blind', ['PyTorch', 'Keras', 'scikit-learn'])
     """
     splits = table.folds(folds)
     training = training or Training(steps=300, lr=0.01)
     training = replace(training, record=[training.steps])
-    options = {"seeds": list(seeds), "jobs": jobs, "progress": progress}
+    options: dict[str, Any] = {"seeds": list(seeds), "jobs": jobs, "progress": progress}
     inputs = splits[0].train.x.shape[1]
 
     def network(seed: int) -> MLP:

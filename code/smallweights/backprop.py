@@ -7,6 +7,7 @@ weights alone, so the gradient of the losses' sum holds all K gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ class Backpropagation:
         losses, gradient = self.loss(signals.mT, y)
         gradient = gradient.mT.contiguous()
         for layer in reversed(self.layers):
-            gradient = layer.backward(gradient)
+            gradient = cast(Tensor, layer.backward(gradient))
         return losses
 
 

@@ -26,6 +26,10 @@ class Calculator:
     each step, and losses that are means. A reader changes all of that in the page, without a
     kernel; without JavaScript the table for the start remains. Raises ``ValueError`` where
     ``convert`` would. Book section: alpha.
+
+    >>> answers = Calculator("torch.optim.SGD", {"weight_decay": 0.01}, n=1000).answers()
+    >>> answers["keras.regularizers.L2"], answers["sklearn.linear_model.Ridge"]
+    ('l2 = 0.005', 'alpha = 5')
     """
 
     source: str = "torch.optim.SGD"
@@ -103,7 +107,7 @@ def _in_short(error: str) -> str:
 
 def _libraries() -> dict[str, dict[str, object]]:
     """What the page's script has to know of each library."""
-    coupled = {
+    coupled: dict[str, dict[str, object]] = {
         name: {"names": s.form.names, "kind": s.form.kind, "loss": s.loss, "scale": s.scale}
         for name, s in SETTINGS.items()
     }

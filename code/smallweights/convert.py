@@ -20,7 +20,7 @@ from numbers import Integral, Real
 
 import pandas as pd
 
-from smallweights.penalties import L1, L2, ElasticNet, Penalty, check_strength
+from smallweights.penalties import L1, L2, ElasticNet, Penalty, Strength, check_strength
 
 Strengths = Mapping[str, float]
 Factors = tuple[float, float]
@@ -154,6 +154,11 @@ def convert(
     take an ``l1_ratio`` with ``penalty="elasticnet"``. Raises ``ValueError`` where there is no
     such setting and says why. Source: the libraries' documentation; each pair is run in the
     tests. Book section: alpha.
+
+    >>> convert("torch.optim.SGD", {"weight_decay": 0.001}, "keras.regularizers.L2")
+    {'l2': 0.0005}
+    >>> convert("sklearn.linear_model.Ridge", {"alpha": 1}, "torch.optim.Adam", n=500)
+    {'weight_decay': 0.004}
     """
     if source in DECOUPLED and target in DECOUPLED:
         (name, factor), (target_name, target_factor) = DECOUPLED[source], DECOUPLED[target]
@@ -181,6 +186,9 @@ def penalty_of(
 
     ``alpha₁ = first/scale`` and ``alpha₂ = second/scale``, as in ``convert``, whose arguments and
     errors it shares. Book section: alpha.
+
+    >>> penalty_of("torch.optim.SGD", {"weight_decay": 0.002})
+    ElasticNet(l1=0.0, l2=0.001)
     """
     setting = _coupled(source)
     first, second = setting.form.read(*_checked(source, setting.form.names, strengths))
@@ -200,6 +208,9 @@ def setting_for(
 
     ``penalty`` is an ``L1``, ``L2`` or ``ElasticNet``; arguments and errors are those of
     ``convert``. Book section: alpha.
+
+    >>> setting_for("sklearn.linear_model.Lasso", L1(0.02))
+    {'alpha': 0.01}
     """
     form = _coupled(target).form
     scale = _scale(target, n, batch, reduction)
@@ -217,6 +228,9 @@ def table() -> pd.DataFrame:
     """What each library minimizes: a loss, the factor before the mean of it, and a penalty.
 
     Where your own loss decides on the factor it is one of three.
+
+    >>> table().set_index("library").loc["torch.optim.Adam"].to_dict()
+    {'loss': 'any', 'factor': '1 | ½ | b', 'penalty': '½·weight_decay·Σw²'}
     """
     rows = [
         (name, s.loss or "any", s.scale or " | ".join(REDUCTIONS.values()), s.form.formula)
@@ -272,14 +286,17 @@ def _scale(name: str, n: int | None, batch: int | None, reduction: str) -> float
 
 
 def _alphas(penalty: Penalty) -> Factors:
-    alphas = {
-        L1: lambda: (penalty.alpha, 0.0),
-        L2: lambda: (0.0, penalty.alpha),
-        ElasticNet: lambda: (penalty.l1, penalty.l2),
-    }.get(type(penalty))
-    if alphas is None or not all(isinstance(alpha, Real) for alpha in alphas()):
+    alphas: tuple[Strength, Strength] | None = None
+    match penalty:
+        case L1(alpha):
+            alphas = (alpha, 0.0)
+        case L2(alpha):
+            alphas = (0.0, alpha)
+        case ElasticNet(l1, l2):
+            alphas = (l1, l2)
+    if alphas is None or not all(isinstance(alpha, Real) for alpha in alphas):
         raise ValueError(
             "A conversion takes an L1, L2 or ElasticNet whose strengths are numbers; got"
             f" {penalty!r}."
         )
-    return alphas()
+    return float(alphas[0]), float(alphas[1])

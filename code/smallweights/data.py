@@ -6,10 +6,10 @@ makes the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from torch import Tensor
 Task = Literal["classification", "regression"]
 Array = npt.NDArray[np.float64]
 
-_LOADERS = {
+_LOADERS: dict[str, tuple[Callable[..., Any], Task]] = {
     "digits": (datasets.load_digits, "classification"),
     "breast_cancer": (datasets.load_breast_cancer, "classification"),
     "wine": (datasets.load_wine, "classification"),
@@ -31,7 +31,7 @@ _LOADERS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Dataset:
     """A table of examples: features ``x`` (n, d), targets ``y``, and the task they pose.
 
@@ -40,56 +40,70 @@ class Dataset:
     of a network's output is ``classes[i]``. Raises ``ValueError`` for empty data, lengths that
     differ, missing or infinite numbers (saying in which columns) and labels outside ``classes``.
     Book section: large weights.
+
+    >>> answers = Dataset([[1.5], [0.5]], ["yes", "no"], "classification")
+    >>> answers.classes, answers.y.tolist()
+    (('no', 'yes'), [1, 0])
     """
 
-    x: npt.ArrayLike
-    y: npt.ArrayLike
+    x: Array
+    y: npt.NDArray[Any]
     task: Task
-    features: Sequence[str] | None = None
-    classes: Sequence[object] | None = None
-    name: str = "data"
+    features: tuple[str, ...]
+    classes: tuple[object, ...] | None
+    name: str
 
-    def __post_init__(self) -> None:
-        if self.task not in ("classification", "regression"):
-            raise ValueError(f"task must be 'classification' or 'regression'; got {self.task!r}.")
-        table = _table(self.x)
-        names = list(table.columns) if self.features is None else list(self.features)
+    def __init__(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        task: Task,
+        features: Sequence[str] | None = None,
+        classes: Sequence[object] | None = None,
+        name: str = "data",
+    ) -> None:
+        if task not in ("classification", "regression"):
+            raise ValueError(f"task must be 'classification' or 'regression'; got {task!r}.")
+        table = _table(x)
+        names = [str(name) for name in (table.columns if features is None else features)]
         if len(names) != table.shape[1]:
             raise ValueError(f"x has {table.shape[1]} columns but {len(names)} names were given.")
-        x = _numbers(table.set_axis([str(name) for name in names], axis=1), "x")
-        y, classes = self._targets(len(x))
-        for field, value in {"x": x, "y": y, "classes": classes}.items():
+        numbers = _numbers(table.set_axis(names, axis=1), "x")
+        targets, known = _targets(y, len(numbers), task, classes)
+        fields = {"x": numbers, "y": targets, "task": task, "features": tuple(names)}
+        for field, value in (fields | {"classes": known, "name": name}).items():
             object.__setattr__(self, field, value)
-        object.__setattr__(self, "features", tuple(str(name) for name in names))
-
-    def _targets(self, n: int) -> tuple[npt.NDArray, tuple[object, ...] | None]:
-        y = np.atleast_1d(np.asarray(self.y))
-        if len(y) != n:
-            raise ValueError(f"x has {n} examples but y has {len(y)}; each needs one target.")
-        if self.task == "regression":
-            table = pd.DataFrame(y.reshape(n, -1))
-            return _numbers(table.set_axis([f"target {i}" for i in table], axis=1), "y"), None
-        labels = pd.Series(y.ravel())
-        if len(labels) != n:
-            raise ValueError(f"Classification needs one label an example; y has shape {y.shape}.")
-        if labels.isna().any():
-            raise ValueError(f"y lacks {labels.isna().sum()} of {n} labels; drop those examples.")
-        found = labels.unique().tolist()
-        classes = tuple(sorted(found) if self.classes is None else self.classes)
-        codes = pd.Index(classes).get_indexer(labels)
-        if (codes < 0).any():
-            strangers = ", ".join(map(repr, sorted(set(labels[codes < 0]), key=str)[:5]))
-            raise ValueError(f"y holds labels outside the classes {classes}: {strangers}.")
-        return codes.astype(np.int64), classes
 
 
-def _table(x: object) -> pd.DataFrame:
+def _targets(
+    given: npt.ArrayLike, n: int, task: Task, classes: Sequence[object] | None
+) -> tuple[npt.NDArray[Any], tuple[object, ...] | None]:
+    y = np.atleast_1d(np.asarray(given))
+    if len(y) != n:
+        raise ValueError(f"x has {n} examples but y has {len(y)}; each needs one target.")
+    if task == "regression":
+        table = pd.DataFrame(y.reshape(n, -1))
+        return _numbers(table.set_axis([f"target {i}" for i in table], axis=1), "y"), None
+    labels = pd.Series(y.ravel())
+    if len(labels) != n:
+        raise ValueError(f"Classification needs one label an example; y has shape {y.shape}.")
+    if labels.isna().any():
+        raise ValueError(f"y lacks {labels.isna().sum()} of {n} labels; drop those examples.")
+    known = tuple(sorted(labels.unique().tolist()) if classes is None else classes)
+    codes = pd.Index(known).get_indexer(labels)
+    if (codes < 0).any():
+        strangers = ", ".join(map(repr, sorted(set(labels[codes < 0]), key=str)[:5]))
+        raise ValueError(f"y holds labels outside the classes {known}: {strangers}.")
+    return codes.astype(np.int64), known
+
+
+def _table(x: Any) -> pd.DataFrame:  # noqa: ANN401 - whatever pandas makes a table of
     if getattr(x, "ndim", 2) > 2:
         raise ValueError(
             f"x must be a table of shape (examples, features); got {tuple(x.shape)}."
             " Flatten each example: x.reshape(len(x), -1)."
         )
-    table = pd.DataFrame(x)
+    table: pd.DataFrame = pd.DataFrame(x)
     if table.empty:
         raise ValueError(
             f"The data are empty: x has shape {table.shape}; at least one example of at least one"
@@ -127,6 +141,9 @@ def load(name: str) -> Dataset:
     """One of scikit-learn's data sets: digits, breast_cancer, wine or diabetes (unscaled).
 
     Source: scikit-learn's *Toy datasets* page. Book section: large weights.
+
+    >>> load("wine").x.shape
+    (178, 13)
     """
     if name not in _LOADERS:
         raise ValueError(f"No data set {name!r}; there are {', '.join(_LOADERS)}.")
@@ -140,6 +157,10 @@ def noisy_sine(n: int, noise: float = 0.3, seed: int = 0) -> Dataset:
     """One period of a sine, ``y = sin(πx) + noise · ε``, x uniform on [−1, 1], ε normal.
 
     ``n`` examples; ``noise`` is the standard deviation in units of y. Book section: alpha.
+
+    >>> data = noisy_sine(50, noise=0.1, seed=1)
+    >>> data.x.shape, data.y.shape
+    ((50, 1), (50, 1))
     """
     rng = _generator(n, noise, seed)
     x = rng.uniform(-1, 1, (n, 1))
@@ -151,6 +172,9 @@ def two_moons(n: int, noise: float = 0.2, seed: int = 0) -> Dataset:
     """Two interleaved half circles of radius 1, one class each, with normal noise on both axes.
 
     ``n`` examples, as even as possible; ``noise`` is in units of the radius. Book section: alpha.
+
+    >>> np.bincount(two_moons(75).y).tolist()
+    [38, 37]
     """
     rng = _generator(n, noise, seed)
     y = np.arange(n) % 2
@@ -168,6 +192,9 @@ def linear_teacher(
     ``features`` is d; only the first ``relevant`` weights (default: all) are not zero and they are
     scaled so that the signal has variance 1 on average. ``noise`` is the standard deviation of the
     target's noise. Source: Krogh & Hertz (1992), section 3. Book section: large weights.
+
+    >>> linear_teacher(200, features=50, relevant=5).x.shape
+    (200, 50)
     """
     relevant = features if relevant is None else relevant
     if not 1 <= relevant <= features:
@@ -193,6 +220,10 @@ class Part:
     """The examples of one part of a split: features ``x`` (n, d) and targets ``y`` as tensors.
 
     ``y`` holds class numbers (n,) for classification and numbers (n, m) for regression.
+
+    >>> train = split(load("wine"), train=100).train
+    >>> len(train), train.x.dtype, train.y.dtype
+    (100, torch.float32, torch.int64)
     """
 
     x: Tensor
@@ -212,7 +243,11 @@ class Split:
 
     ``classes`` is the number of classes, or None for regression; ``scaler`` takes raw features to
     the network's inputs and back, None where nothing was scaled. The held-out loss of the book is
-    the loss on ``test``.
+    the loss on ``test``. Book section: large weights.
+
+    >>> data = split(load("wine"), train=100, validation=30)
+    >>> {name: len(part) for name, part in data.parts().items()}
+    {'train': 100, 'validation': 30, 'test': 48}
     """
 
     train: Part
@@ -253,15 +288,22 @@ def split(
     share of training and validation labels that are replaced by another class, drawn uniformly;
     test labels stay clean. The same seed gives the same split. Raises ``ValueError`` for sizes
     that do not fit the data. Book section: large weights.
+
+    >>> clean = split(load("digits"), train=200, seed=1)
+    >>> noisy = split(load("digits"), train=200, seed=1, label_noise=0.2)
+    >>> (clean.train.y != noisy.train.y).sum().item()
+    40
     """
     rows = _draw(dataset, train, validation, test, seed)
     y = _corrupt(dataset, np.concatenate(rows[:2]), label_noise, seed)
     scaler = StandardScaler().fit(dataset.x[rows[0]]) if scale else None
     x = dataset.x if scaler is None else scaler.transform(dataset.x)
     targets = torch.as_tensor(y, dtype=torch.int64 if dataset.classes else dtype)
-    parts = [Part(torch.as_tensor(x[part], dtype=dtype), targets[part]) for part in rows]
+    first, second, third = (
+        Part(torch.as_tensor(x[part], dtype=dtype), targets[part]) for part in rows
+    )
     classes = len(dataset.classes) if dataset.classes else None
-    return Split(*parts, dataset.task, classes, scaler)
+    return Split(first, second, third, dataset.task, classes, scaler)
 
 
 def _draw(
@@ -297,10 +339,13 @@ def _take(
         counts = np.unique(dataset.y[rows], return_counts=True)[1]
         if min(size, len(rows) - size) >= len(counts) and counts.min() >= 2:
             strata = dataset.y[rows]
-    return train_test_split(rows, train_size=size, random_state=seed, stratify=strata)
+    taken, left = train_test_split(rows, train_size=size, random_state=seed, stratify=strata)
+    return taken, left
 
 
-def _corrupt(dataset: Dataset, rows: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray:
+def _corrupt(
+    dataset: Dataset, rows: npt.NDArray[np.int64], share: float, seed: int
+) -> npt.NDArray[Any]:
     """The targets, with the given share of the labels in ``rows`` moved to another class."""
     if not 0 <= share <= 1:
         raise ValueError(f"label_noise is a share between 0 and 1; got {share}.")

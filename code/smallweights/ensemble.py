@@ -10,7 +10,7 @@ import copy
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, product
@@ -29,6 +29,10 @@ from smallweights.stacked import AnyPenalty, Chunk, Stacked, Trained, chunk_size
 from smallweights.storage import ChunkFolder
 from smallweights.train import Training, describe, find_device, show_progress
 
+# What a seed may choose: its data, its penalty.
+Source = Split | Callable[[int], Split]
+Choice = AnyPenalty | Callable[[int], AnyPenalty]
+
 
 @dataclass(frozen=True)
 class Fits:
@@ -37,7 +41,19 @@ class Fits:
     ``replicas`` has a row a replica: its data set, seed, penalty and learning rate, its best
     recorded step and, where it diverged, the step. ``history`` has a row for each (replica,
     recorded step) with the columns of ``fit``'s history; the scores of a diverged replica are NaN
-    from there on.
+    from there on. Book section: norms.
+
+    >>> data = split(two_moons(60), train=30)
+    >>> strengths = {alpha: L2(alpha) for alpha in (0.0, 0.1)}
+    >>> start = lambda seed: MLP((2, 4, 2), seed=seed)
+    >>> fits = fit_many(start, data, strengths, Training(steps=50), seeds=range(3))
+    >>> fits.final.groupby("penalty").seed.count()
+    penalty
+    0.0    3
+    0.1    3
+    Name: seed, dtype: int64
+    >>> fits.model(seed=2, penalty=0.1)(torch.zeros(1, 2)).shape
+    torch.Size([1, 2])
     """
 
     replicas: pd.DataFrame
@@ -91,8 +107,8 @@ class Fits:
 
 def fit_many(
     model: Callable[[int], nn.Module],
-    data: Split | Callable[[int], Split] | Mapping[object, Split | Callable[[int], Split]],
-    penalties: Mapping[object, AnyPenalty | Callable[[int], AnyPenalty]] | Sequence[AnyPenalty],
+    data: Source | Mapping[Any, Source],
+    penalties: Mapping[Any, Choice] | Sequence[Choice],
     training: Training | None = None,
     *,
     seeds: Sequence[int],
@@ -100,7 +116,7 @@ def fit_many(
     device: str = "auto",
     chunk: int | None = None,
     jobs: int | None = None,
-    folder: str | PathLike | None = None,
+    folder: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> Fits:
     """Train every combination of data, learning rate, seed and penalty, as ``fit`` would.
@@ -123,6 +139,12 @@ def fit_many(
     the penalties are of different kinds, when a network keeps buffers (batch normalization), which
     a stack lacks, and for a chunk in ``folder`` that is damaged or belongs to another run.
     Book section: norms.
+
+    >>> data = lambda seed: split(two_moons(200, seed=seed), train=100, seed=seed)
+    >>> start = lambda seed: MLP((2, 8, 2), seed=seed)
+    >>> fits = fit_many(start, data, {0: L2(0), 0.1: L2(0.1)}, Training(steps=200), seeds=range(5))
+    >>> fits.final.groupby("penalty").norm.mean().round(1).to_dict()
+    {0.0: 3.0, 0.1: 1.3}
     """
     training = training or Training()
     grid = _grid(data, penalties, lr or [training.lr], seeds)
@@ -176,17 +198,22 @@ class Grid:
         )
 
 
-def _evenly(items: list, most: int) -> list[list]:
+def _evenly(items: list[Any], most: int) -> list[list[Any]]:
     """The items in as few pieces of at most so many as it takes, of sizes that differ little."""
     pieces = math.ceil(len(items) / most)
     size = math.ceil(len(items) / pieces)
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _grid(data: object, penalties: object, lrs: Sequence[float], seeds: Sequence[int]) -> Grid:
+def _grid(
+    data: Source | Mapping[Any, Source],
+    penalties: Mapping[Any, Choice] | Sequence[Choice],
+    lrs: Sequence[float],
+    seeds: Sequence[int],
+) -> Grid:
     sources = data if isinstance(data, Mapping) else {"data": data}
     labels = list(penalties) if isinstance(penalties, Mapping) else [str(p) for p in penalties]
-    given = penalties.values() if isinstance(penalties, Mapping) else penalties
+    given = list(penalties.values() if isinstance(penalties, Mapping) else penalties)
     _check_distinct({"seed": seeds, "penalty": labels, "data set": sources, "learning rate": lrs})
     rows, splits, chosen = [], [], []
     for lr, (label, source), seed in product(lrs, sources.items(), seeds):
@@ -198,7 +225,7 @@ def _grid(data: object, penalties: object, lrs: Sequence[float], seeds: Sequence
     return Grid(pd.DataFrame(rows), splits, chosen)
 
 
-def _check_distinct(axes: Mapping[str, Collection]) -> None:
+def _check_distinct(axes: Mapping[str, Collection[Any]]) -> None:
     for axis, values in axes.items():
         if not len(values):
             raise ValueError(f"fit_many needs at least one {axis}; got none.")
@@ -220,7 +247,7 @@ def map_chunks(
     place: torch.device,
     *,
     jobs: int | None = None,
-    folder: str | PathLike | None = None,
+    folder: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> list[Trained]:
     """Train the chunks through joblib, each on one thread of its own.
@@ -247,7 +274,9 @@ def map_chunks(
         torch.set_num_threads(threads)
 
 
-def _as_they_come(tasks: Sequence[tuple], jobs: int | None) -> Iterator[tuple[int, Trained]]:
+def _as_they_come(
+    tasks: Sequence[Any], jobs: int | None
+) -> Generator[tuple[int, Trained], None, None]:
     """The tasks' results in the order in which they are ready."""
     backend, _ = get_active_backend(prefer="threads")
     if backend.supports_return_generator:

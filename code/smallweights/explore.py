@@ -23,6 +23,7 @@ from html import escape
 from importlib import resources
 from inspect import signature
 from itertools import product
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,6 +49,10 @@ class Knob:
     ``name`` is the drawing function's argument, ``values`` are what it can take, in order; the
     middle one is shown first. ``label`` and ``unit`` are for the reader. Explorers of a page whose
     knobs have the same ``share`` turn together.
+
+    >>> knob = Knob("alpha", (0.0, 0.01, 0.1), label="strength")
+    >>> knob.is_slider, knob.values[knob.start]
+    (True, 0.01)
     """
 
     name: str
@@ -81,7 +86,7 @@ class Knob:
         """The same knob with one more value, in its place; of a slider only."""
         if not self.is_slider or not math.isfinite(value):
             raise ValueError(f"Knob {self.name!r} takes no further value {value!r}.")
-        values = tuple(sorted({*self.values, value}))
+        values = tuple(sorted({*cast(Sequence[float], self.values), value}))
         return Knob(self.name, values, self.label, self.unit, self.share)
 
 
@@ -95,6 +100,14 @@ class Explorer:
     words are made from the table. ``name`` makes the ids on the page, so no two explorers of a
     page have the same. ``colors`` is the size of a frame's palette, ``digits`` the precision of
     the table. Raises ``ValueError`` and ``TypeError`` that say what to change.
+
+    >>> def draw(power):
+    ...     figure, x = plt.figure(), np.linspace(0, 1, 5)
+    ...     figure.subplots().plot(x, x**power)
+    ...     return figure, pd.DataFrame({"x": x, "y": x**power})
+    >>> powers = Explorer("powers", draw, [Knob("power", (1, 2, 3))])
+    >>> print(powers.frame(power=2).words)
+    power = 2. x 0 to 1; y 0 to 1
     """
 
     name: str
@@ -130,7 +143,7 @@ class Explorer:
     def render(
         self,
         values: Mapping[str, Value],
-        progress: Callable[..., Iterable] | None = None,
+        progress: Callable[..., Iterable[Any]] | None = None,
         layout: Layout | None = None,
     ) -> Frame:
         """Draw at any values, which need not be among the knobs' own."""
@@ -177,7 +190,7 @@ class Explorer:
             )
         return html
 
-    def widget(self) -> object:
+    def widget(self) -> Any:  # noqa: ANN401 - ipywidgets has no types
         """The live face: ipywidgets that draw anew on release, and take further values."""
         from smallweights.live import widget
 
@@ -215,7 +228,7 @@ def _text(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _silent(items: Iterable, **options: object) -> Iterable:
+def _silent(items: Iterable[Any], **options: object) -> Iterable[Any]:
     return items
 
 

@@ -9,6 +9,7 @@ import io
 import threading
 from collections.abc import Iterable, Iterator, Sized
 from html import escape
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -93,7 +94,9 @@ class Live:
         self.thread.start()
 
     def _draw(self, turn: int, values: dict[str, object]) -> None:
-        def progress(items: Iterable, total: int | None = None, **options: object) -> Iterator:
+        def progress(
+            items: Iterable[Any], total: int | None = None, **options: object
+        ) -> Iterator[Any]:
             count = total or (len(items) if isinstance(items, Sized) else 0)
             for done, item in enumerate(items, start=1):
                 self._require(turn)

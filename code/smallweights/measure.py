@@ -37,6 +37,9 @@ def norms(model: nn.Module) -> pd.DataFrame:
 
     One row a weight tensor, biases left out. Source: Goodfellow et al. (2016), section 2.5.
     Book section: large weights.
+
+    >>> norms(MLP((2, 3, 1))).weights.to_dict()
+    {'layers.0.weight': 6, 'layers.1.weight': 3}
     """
     rows = {
         name: {
@@ -54,8 +57,13 @@ def norm(model: nn.Module) -> float:
     """The L2 norm of all weights together, ``√Σw²``, biases left out.
 
     Book section: large weights.
+
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, 4.0]])
+    >>> norm(layer)
+    5.0
     """
-    return _all_weights(model).norm().item()
+    return float(_all_weights(model).norm())
 
 
 def input_gradient(model: nn.Module, x: Tensor) -> float:
@@ -63,6 +71,11 @@ def input_gradient(model: nn.Module, x: Tensor) -> float:
 
     ``x`` is (n, d); the unit is output (logits for classes) per unit of input.
     Source: Reed & Marks (1999), section 16.5. Book section: large weights.
+
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, 4.0]])
+    >>> input_gradient(layer, torch.zeros(1, 2))
+    5.0
     """
     _check_inputs(x)
     x = x.detach().clone().requires_grad_()
@@ -99,6 +112,11 @@ def output_change(
     ``noise`` is the standard deviation of the normal ε in units of the inputs; each of the n
     examples is nudged ``repeats`` times, by the same draws for every network. The unit is that of
     the outputs. Source: Reed & Marks (1999), p. 269. Book section: large weights.
+
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, 4.0]])
+    >>> round(output_change(layer, torch.zeros(2000, 2), noise=0.1), 1)
+    0.5
     """
     still, moved = _nudged(model, x, noise, repeats, seed)
     return (moved - still).square().sum(-1).mean().sqrt().item()
@@ -109,6 +127,11 @@ def flips(model: nn.Module, x: Tensor, noise: float, *, repeats: int = 5, seed: 
 
     Arguments as for ``output_change``; needs a network with two or more outputs.
     Source: Reed & Marks (1999), p. 269. Book section: large weights.
+
+    >>> layer = torch.nn.Linear(1, 2, bias=False)
+    >>> layer.weight.data = torch.tensor([[1.0], [-1.0]])
+    >>> round(flips(layer, torch.ones(2000, 1), noise=1.0), 1)
+    0.2
     """
     still, moved = _nudged(model, x, noise, repeats, seed)
     if still.shape[-1] < 2:
@@ -123,6 +146,9 @@ def saturation(model: MLP, x: Tensor, *, slope: float = 0.05) -> float:
     times the largest one (1 for tanh, ¼ for sigmoid). ``x`` is (n, d). Raises ``ValueError`` for
     ReLU, which has no flat end that large weights push it to.
     Source: Reed & Marks (1999), section 16.5. Book section: large weights.
+
+    >>> saturation(MLP((2, 8, 1), "tanh"), torch.zeros(4, 2))
+    0.0
     """
     _check_inputs(x)
     activation = getattr(model, "activation", type(model).__name__)
@@ -132,11 +158,17 @@ def saturation(model: MLP, x: Tensor, *, slope: float = 0.05) -> float:
         raise ValueError(f"slope must lie between 0 and 1; got {slope}.")
     with torch.no_grad():
         units = torch.cat([h.flatten() for h in model.hidden(x)])
-    return (_RELATIVE_SLOPE[activation](units) < slope).double().mean().item()
+    return float((_RELATIVE_SLOPE[activation](units) < slope).double().mean())
 
 
 def sparsity(model: nn.Module) -> float:
-    """The share of weights that are exactly zero, biases left out. Book section: norms."""
+    """The share of weights that are exactly zero, biases left out. Book section: norms.
+
+    >>> layer = torch.nn.Linear(4, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, 0.0, 0.0, 0.0]])
+    >>> sparsity(layer)
+    0.75
+    """
     return (_all_weights(model) == 0).double().mean().item()
 
 
@@ -147,6 +179,11 @@ def entropy(model: nn.Module, *, bin_width: float | None = None, bins: int = 64)
     scaled down get fewer bits. Without, ``bins`` bins span the weights' own range: only the shape
     of the distribution counts. Source: Hinton & van Camp (1993), section 2.
     Book section: large weights.
+
+    >>> layer = torch.nn.Linear(4, 1)
+    >>> layer.weight.data = torch.tensor([[-1.0, 1.0, 2.0, 3.0]])
+    >>> entropy(layer, bin_width=1.0), entropy(layer, bin_width=100.0)
+    (2.0, 0.0)
     """
     weights = _all_weights(model).double().cpu().numpy()
     if bin_width is None:
@@ -167,6 +204,11 @@ def quantized(model: nn.Module, step: float) -> nn.Module:
     weights. To store one rounded weight with an ideal code takes
     ``entropy(model, bin_width=step)`` bits. Raises ``ValueError`` for a step that is not a finite
     number > 0. Source: Cover & Thomas (2006), section 8.3. Book section: large weights.
+
+    >>> layer = torch.nn.Linear(3, 1)
+    >>> layer.weight.data = torch.tensor([[0.1, 0.26, -0.9]])
+    >>> quantized(layer, step=0.5).weight.tolist()
+    [[0.0, 0.5, -1.0]]
     """
     if not 0 < step < math.inf:
         raise ValueError(f"step must be a finite number > 0; got {step}.")

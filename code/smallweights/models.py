@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise, product
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,11 +37,13 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     replicas, out, _ = weight.shape
     x = x if x.dim() == 3 else x.unsqueeze(0)
     wide = weight.reshape(len(x), -1, weight.shape[2])
+    return _product(wide, x.mT, bias).view(replicas, out, -1).mT
+
+
+def _product(weight: Tensor, columns: Tensor, bias: Tensor | None) -> Tensor:
     if bias is None:
-        y = torch.bmm(wide, x.mT)
-    else:
-        y = torch.baddbmm(bias.reshape(len(x), -1, 1), wide, x.mT)
-    return y.view(replicas, out, -1).mT
+        return torch.bmm(weight, columns)
+    return torch.baddbmm(bias.reshape(len(weight), -1, 1), weight, columns)
 
 
 class Linear(nn.Linear):
@@ -52,7 +54,7 @@ class Linear(nn.Linear):
         return affine(x, self.weight, self.bias)
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """Cross-correlation with one bank of kernels, or with K stacked banks, as ``affine`` does.
 
     ``weight`` is (out, channels, k, k) with ``x`` of (n, channels, H, W), or (K, out, channels, k,
@@ -63,10 +65,11 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int)
         return functional.conv2d(x, weight, bias, stride, padding)
     replicas, out, _, size, _ = weight.shape
     x = x if x.dim() == 5 else x.unsqueeze(0)
-    patches = _Patches.apply(functional.pad(x.movedim(1, -1), (0, 0, *[padding] * 4)), size, stride)
+    padded = functional.pad(x.movedim(1, -1), (0, 0, *[padding] * 4))
+    patches: Tensor = _Patches.apply(padded, size, stride)  # type: ignore[no-untyped-call]
     height, width, n = patches.shape[-3:]
     wide = weight.reshape(len(x), -1, patches.shape[1:4].numel())
-    y = torch.baddbmm(bias.reshape(len(x), -1, 1), wide, patches.flatten(4).flatten(1, 3))
+    y = _product(wide, patches.flatten(4).flatten(1, 3), bias)
     return y.view(replicas, out, height, width, n).movedim(-1, 1)
 
 
@@ -100,7 +103,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, H, W) to (n, out, H', W'); with K stacked weights to (K, n, out, …)."""
-        return convolve(x, self.weight, self.bias, self.stride[0], self.padding[0])
+        return convolve(x, self.weight, self.bias, self.stride[0], int(self.padding[0]))
 
 
 class Network(nn.Module):
@@ -125,6 +128,10 @@ class MLP(Network):
     ``activation`` is "relu", "tanh" or "sigmoid". Parameters are named ``layers.0.weight``,
     ``layers.0.bias``, ``layers.1.weight``, … . Raises ``ValueError`` for fewer than two sizes, a
     size below 1 or an unknown activation. Book section: large weights.
+
+    >>> model = MLP((64, 32, 10), activation="tanh", seed=1)
+    >>> model(torch.zeros(5, 64)).shape
+    torch.Size([5, 10])
     """
 
     def __init__(
@@ -160,7 +167,8 @@ class MLP(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Inputs (n, d) to outputs (n, c): logits for classes, predictions for regression."""
         hidden = self.hidden(x)
-        return self.layers[-1](hidden[-1] if hidden else x)
+        outputs: Tensor = self.layers[-1](hidden[-1] if hidden else x)
+        return outputs
 
 
 class CNN(Network):
@@ -171,6 +179,10 @@ class CNN(Network):
     Parameters are named ``convolutions.0.weight``, …, ``output.weight``, ``output.bias``. Raises
     ``ValueError`` for no channels, a size below 1, or images shrunk to nothing by a fifth layer.
     Source: LeCun et al. (1989), section 3. Book section: large weights.
+
+    >>> model = CNN(channels=(4, 8))
+    >>> {name: w.numel() for name, w in model.named_parameters() if w.dim() > 1}
+    {'convolutions.0.weight': 36, 'convolutions.1.weight': 288, 'output.weight': 1280}
     """
 
     def __init__(
@@ -201,7 +213,8 @@ class CNN(Network):
         x = _pixels(x).unflatten(-1, (1, SIDE, SIDE))
         for convolution in self.convolutions:
             x = torch.relu(convolution(x))
-        return self.output(x.flatten(-3))
+        outputs: Tensor = self.output(x.flatten(-3))
+        return outputs
 
 
 class LSTM(Network):
@@ -213,6 +226,10 @@ class LSTM(Network):
     ``lstm.recurrent.weight``, ``lstm.recurrent.bias`` and have the rows of ``nn.LSTM``'s; then
     ``output.weight``, ``output.bias``. Raises ``ValueError`` for a size below 1.
     Source: Gers, Schmidhuber & Cummins (2000), section 3. Book section: norms.
+
+    >>> model = LSTM(hidden=16)
+    >>> {name: w.numel() for name, w in model.named_parameters() if w.dim() > 1}
+    {'lstm.input.weight': 512, 'lstm.recurrent.weight': 1024, 'output.weight': 160}
     """
 
     def __init__(
@@ -238,16 +255,18 @@ class LSTM(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, 64), row by row, to outputs (n, c)."""
         steps = _pixels(x).unflatten(-1, (SIDE, SIDE)).transpose(-3, -2)  # (…, 8 steps, n, 8)
-        w, r = self.lstm["input"], self.lstm["recurrent"]
+        w, r = (cast(Linear, self.lstm[name]) for name in ("input", "recurrent"))
         # All steps' inputs in one product, and both biases with them.
         inputs = affine(steps.flatten(-3, -2), w.weight, w.bias + r.bias)
-        state, cell = None, 0.0
+        state: Tensor | None = None
+        cell: Tensor | float = 0.0
         for gates in inputs.unflatten(-2, (SIDE, -1)).unbind(-3):
             gates = gates if state is None else _recur(gates, r.weight, state)
             i, f, g, o = gates.chunk(4, -1)
             cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
             state = torch.sigmoid(o) * torch.tanh(cell)
-        return self.output(state)
+        outputs: Tensor = self.output(state)
+        return outputs
 
 
 def _recur(inputs: Tensor, weight: Tensor, state: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from functools import reduce
 from numbers import Real
 from operator import add
-from typing import Self
+from typing import Any, ClassVar, Self, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ def check_strength(name: str, value: object) -> None:
         )
 
 
-def _is_numeric(value: object) -> bool:
+def _is_numeric(value: object) -> TypeGuard[Strength]:
     if isinstance(value, Tensor):
         return value.numel() > 0 and value.dtype != torch.bool and not value.is_complex()
     return isinstance(value, Real) and not isinstance(value, bool)
@@ -64,7 +64,14 @@ class Penalty(ABC):
     Penalties add up (``L1(a) + L2(b)``), scale (``2 * L1(a) == L1(2 * a)``) and move off zero
     (``around``). Every field of a penalty is a strength, in which its value is linear.
     Book section: norms.
+
+    >>> L1(0.1) + L2(0.01)
+    ElasticNet(l1=0.1, l2=0.01)
+    >>> 2 * L1(0.1) == L1(0.2)
+    True
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every penalty is a dataclass
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -94,7 +101,7 @@ class Penalty(ABC):
         check_strength("step", step)
         return self._prox(w, step)
 
-    def around(self, center: Tensor) -> Around:
+    def around(self, center: Tensor) -> Penalty:
         """The same penalty on ``w − center``: it pulls toward ``center`` instead of zero.
 
         ``center`` has the shape of the weights. Source: Li, Grandvalet & Davoine (2018),
@@ -152,6 +159,10 @@ class L1(Penalty):
     ``alpha`` >= 0; its unit is loss per unit of weight. The proximal operator is soft
     thresholding and gives exact zeros. Raises ``ValueError`` for a negative, NaN or infinite alpha.
     Source: Tibshirani (1996), equation 1. Book section: norms.
+
+    >>> w = torch.tensor([3.0, 0.05])
+    >>> L1(0.1).value(w), L1(0.1).prox(w, step=1)
+    (tensor(0.3050), tensor([2.9000, 0.0000]))
     """
 
     alpha: Strength
@@ -176,6 +187,10 @@ class L2(Penalty):
     There is no factor ½: PyTorch's ``weight_decay`` in SGD is ``2 · alpha``. ``alpha`` >= 0.
     Raises ``ValueError`` for a negative, NaN or infinite alpha.
     Source: Hoerl & Kennard (1970), equation 2.1. Book section: norms.
+
+    >>> w = torch.tensor([3.0, -4.0])
+    >>> L2(0.1).value(w), L2(0.1).grad(w)
+    (tensor(2.5000), tensor([ 0.6000, -0.8000]))
     """
 
     alpha: Strength
@@ -200,6 +215,9 @@ class ElasticNet(Penalty):
     ``l1``, ``l2`` >= 0; ``ElasticNet(a, b) == L1(a) + L2(b)``. Raises ``ValueError`` for a
     negative, NaN or infinite strength. Source: Zou & Hastie (2005), equation 3.
     Book section: norms.
+
+    >>> ElasticNet(l1=0.1, l2=0.01).value(torch.tensor([3.0, -4.0]))
+    tensor(0.9500)
     """
 
     l1: Strength
@@ -228,6 +246,9 @@ class Exponential(Penalty):
     ``t = step · alpha`` and Lambert's W, computed through ``ln W₀`` so that ``e^|w|`` never
     overflows; the value itself is infinite where it exceeds the largest float. ``alpha`` >= 0.
     Source: Corless et al. (1996), equation 1.5. Book section: norms.
+
+    >>> Exponential(0.1).value(torch.tensor([0.1, 5.0]))
+    tensor(14.7518)
     """
 
     alpha: Strength
@@ -273,6 +294,9 @@ class Sum(Penalty):
     centred anywhere) are folded into the step; otherwise ``prox`` raises ``NotImplementedError``
     and names the terms, because the proximal operator of a sum is not the composition of the
     terms' operators. Source: Parikh & Boyd (2014), sections 2.1 and 2.2. Book section: norms.
+
+    >>> L1(0.1) + Exponential(0.01)
+    Sum(terms=(L1(alpha=0.1), Exponential(alpha=0.01)))
     """
 
     terms: tuple[Penalty, ...]
@@ -297,7 +321,9 @@ class Sum(Penalty):
                 + "; train with method='penalty', or keep one of them beside any L2 terms."
             )
         weight = 1 + sum(2 * step * strength for strength, _ in squares)
-        point = (w + sum(2 * step * strength * center for strength, center in squares)) / weight
+        point: Tensor = (
+            w + sum(2 * step * strength * center for strength, center in squares)
+        ) / weight
         return left[0]._prox(point, step / weight) if left else point
 
     def around(self, center: Tensor) -> Sum:
@@ -316,6 +342,10 @@ class Around(Penalty):
     It keeps a copy of the center. Raises ``ValueError`` for a center that is not finite or has
     another shape than the weights. Source: Li, Grandvalet & Davoine (2018), equation 3.
     Book section: tips.
+
+    >>> pull = L2(0.1).around(torch.tensor([1.0, 2.0]))
+    >>> pull.value(torch.tensor([1.0, 5.0]))
+    tensor(0.9000)
     """
 
     penalty: Penalty
@@ -422,8 +452,8 @@ def stack(penalties: Sequence[Penalty], like: Tensor) -> Penalty:
     are of different kinds (L1, L2 and the elastic net count as one kind).
     """
     if len({_kind(penalty) for penalty in penalties}) > 1:
-        elastic = [_as_elastic(penalty) for penalty in penalties]
-        if any(penalty is None for penalty in elastic):
+        elastic = [e for penalty in penalties if (e := _as_elastic(penalty)) is not None]
+        if len(elastic) < len(penalties):
             kinds = ", ".join(sorted({_kind(penalty) for penalty in penalties}))
             raise ValueError(
                 f"Stacked penalties must be of one kind; got {kinds}. Train each kind by itself."
@@ -444,11 +474,12 @@ def _kind(penalty: Penalty) -> str:
 def _stack_alike(penalties: Sequence[Penalty], like: Tensor) -> Penalty:
     first = penalties[0]
     if isinstance(first, Sum):
-        columns = zip(*(penalty.terms for penalty in penalties), strict=True)
+        columns = zip(*(cast(Sum, penalty).terms for penalty in penalties), strict=True)
         return Sum(tuple(_stack_alike(column, like) for column in columns))
     if isinstance(first, Around):
-        inner = _stack_alike([penalty.penalty for penalty in penalties], like)
-        return Around(inner, torch.stack([penalty.center.to(like) for penalty in penalties]))
+        moved = [cast(Around, penalty) for penalty in penalties]
+        inner = _stack_alike([penalty.penalty for penalty in moved], like)
+        return Around(inner, torch.stack([penalty.center.to(like) for penalty in moved]))
     return replace(
         first,
         **{

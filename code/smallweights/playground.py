@@ -23,6 +23,9 @@ class Playground:
     ``state`` sets the knobs, in the form of the address of a page with a playground, for example
     ``"data=xor&penalty=l2&alpha=0.01"``; a knob or value that there is not is reported in the
     playground, with those that there are. Book section: playground.
+
+    >>> print(Playground("data=xor&penalty=l2&alpha=0.01"))
+    Playground: a small network that trains in the page.
     """
 
     state: str = ""

@@ -65,10 +65,19 @@ p, li {{ overflow-wrap: anywhere; }}
 """
 
 
-def write_report(advice: Advice, path: str | PathLike) -> Path:
+def write_report(advice: Advice, path: str | PathLike[str]) -> Path:
     """Write the advice to one HTML file: the curve, the numbers, what was done, what to paste.
 
     Needs the extra ``smallweights[full]``. Raises ``OSError`` where the file cannot be written.
+
+    >>> from smallweights.advice import advise
+    >>> from smallweights.table import read_table
+    >>> x = np.linspace(-1, 1, 60)
+    >>> pd.DataFrame({"x": x, "y": np.sin(3 * x)}).to_csv("sine.csv", index=False)
+    >>> table = read_table("sine.csv", target="y")
+    >>> advice = advise(table, width=4, folds=3, training=Training(steps=20), alphas=[0.1, 1])
+    >>> write_report(advice, "report.html").name
+    'report.html'
     """
     path = Path(path)
     path.write_text(make_report(advice), encoding="utf-8", errors="replace")
@@ -100,12 +109,13 @@ def describe_figure(advice: Advice) -> str:
     numbers = advice.numbers()["mean"]
     first, last = advice.found.candidates.alpha.iloc[[0, -1]]
     low = numbers[f"alpha = {advice.found.best:g}"]
-    rivals = "; ".join(f"{name}: {numbers[name]:.3g}" for name in advice.rivals if name in numbers)
+    rivals = [str(name) for name in advice.rivals if name in numbers]
+    lines = "; ".join(f"{name}: {numbers[name]:.3g}" for name in rivals)
     return (
         f"Held-out {advice.found.measure} against alpha on a log axis. From"
         f" {numbers.iloc[0]:.3g} at alpha = {first:g} the curve comes to its lowest point,"
         f" {low:.3g}, at {advice.found.best:g}, and ends with"
-        f" {numbers[f'alpha = {last:g}']:.3g} at {last:g}. Lines across: {rivals}."
+        f" {numbers[f'alpha = {last:g}']:.3g} at {last:g}. Lines across: {lines}."
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,14 @@ class Search:
 
     Replicas that diverged are in no mean, and an alpha that lost any is never chosen: those that
     survive are no fair sample. Book section: alpha.
+
+    >>> linear = lambda seed: MLP((13, 3), seed=seed)
+    >>> grid = {"alphas": [0.001, 0.1, 10], "finer": False}
+    >>> found = search(linear, load("wine"), seeds=[0], training=Training(lr=0.01), **grid)
+    >>> list(found.table)
+    ['alpha', 'mean', 'standard_error', 'n', 'diverged', 'replicas']
+    >>> found.best, found.simplest, found.edge
+    (0.001, 0.001, 'lower')
     """
 
     table: pd.DataFrame
@@ -80,13 +88,15 @@ class Search:
     @property
     def edge(self) -> Literal["lower", "upper"] | None:
         """The edge of the grid at which the minimum lies, where the true one may lie beyond."""
-        ends = {self.candidates.alpha.min(): "lower", self.candidates.alpha.max(): "upper"}
-        return ends.get(self.best)
+        if self.best == self.candidates.alpha.max():
+            return "upper"
+        return "lower" if self.best == self.candidates.alpha.min() else None
 
     @property
     def _lowest(self) -> pd.Series:
         lowest = self.candidates[self.candidates["mean"] == self.candidates["mean"].min()]
-        return lowest.loc[lowest.alpha.idxmax()]
+        row: pd.Series = lowest.loc[lowest.alpha.idxmax()]
+        return row
 
     def explain(self) -> str:
         """The choice and its uncertainty in words."""
@@ -141,8 +151,8 @@ class Search:
         ax.axvspan(*self.interval, color="0.5", alpha=0.15, lw=0, label="95 % of the minima")
         for name, chosen, marker in (("best", self.best, "o"), ("simplest", self.simplest, "D")):
             at = mean[alpha == chosen].item()
-            style = {"color": VERMILLION, "markerfacecolor": "white", "zorder": 3}
-            ax.plot(chosen, at, marker, label=f"{name}: alpha = {chosen:g}", **style)
+            (drawn,) = ax.plot(chosen, at, marker, color=VERMILLION, markerfacecolor="white")
+            drawn.set(label=f"{name}: alpha = {chosen:g}", zorder=3)
         ax.set_xscale("log")
         ax.set_xlabel("alpha (strength of the penalty)")
         ax.set_ylabel(f"held-out {self.measure}")
@@ -152,7 +162,7 @@ class Search:
 
 def search(
     model: Callable[[int], nn.Module],
-    data: Dataset | Mapping[object, Split],
+    data: Dataset | Mapping[Any, Split],
     penalty: Callable[[float], AnyPenalty] = L2,
     *,
     seeds: Sequence[int],
@@ -162,7 +172,7 @@ def search(
     folds: int = 5,
     hold_out: float | None = None,
     score: Literal["loss", "error"] = "loss",
-    folder: str | PathLike | None = None,
+    folder: str | PathLike[str] | None = None,
     device: str = "auto",
     chunk: int | None = None,
     jobs: int | None = None,
@@ -188,13 +198,19 @@ def search(
     through joblib, so ``with joblib.parallel_config("dask"):`` takes a search to a cluster. Raises
     ``DivergedError`` when replicas diverged at every alpha, ``ValueError`` for a bad setting.
     Source: Hastie et al. (2009), section 7.10. Book section: alpha.
+
+    >>> linear = lambda seed: MLP((10, 1), seed=seed)
+    >>> quick = Training(steps=100, lr=0.1)
+    >>> found = search(linear, load("diabetes"), seeds=[0, 1], training=quick, folds=3)
+    >>> found.over, len(found.table)
+    ('fold', 15)
     """
     _check(data, penalty, seeds, hold_out)
     grid, measure = _grid(alphas), _measure(score, data)
     sources = _sources(data, seeds, folds, hold_out, next(model(seeds[0]).parameters()).dtype)
     training = training or Training()
     training = replace(training, record=[training.steps])
-    options = {"device": device, "chunk": chunk, "jobs": jobs, "progress": progress}
+    options: dict[str, Any] = {"device": device, "chunk": chunk, "jobs": jobs, "progress": progress}
 
     def run(alphas: Sequence[float], stage: str) -> pd.DataFrame:
         penalties = {alpha: penalty(alpha) for alpha in alphas}
@@ -202,7 +218,7 @@ def search(
         fits = fit_many(model, sources, penalties, training, seeds=seeds, folder=kept, **options)
         return _scores(fits, f"test_{score}")
 
-    over = "fold" if hold_out is None else "seed"
+    over: Literal["fold", "seed"] = "fold" if hold_out is None else "seed"
     found = _summarize(run(grid, "coarse"), measure, over)
     if finer and (new := _around(found.best, grid)):
         scores = pd.concat([found.scores, run(new, "fine")], ignore_index=True)
@@ -211,7 +227,7 @@ def search(
 
 
 def _check(
-    data: Dataset | Mapping[object, Split],
+    data: Dataset | Mapping[Any, Split],
     penalty: Callable[[float], AnyPenalty],
     seeds: Sequence[int],
     share: float | None,
@@ -229,7 +245,7 @@ def _check(
         )
 
 
-def _check_data(data: Dataset | Mapping[object, Split], share: float | None) -> None:
+def _check_data(data: Dataset | Mapping[Any, Split], share: float | None) -> None:
     if not isinstance(data, Dataset | Mapping):
         raise TypeError(
             f"search splits the data itself and needs a Dataset; got {type(data).__name__}."
@@ -240,7 +256,7 @@ def _check_data(data: Dataset | Mapping[object, Split], share: float | None) -> 
             f"Folds of your own must be two or more, without hold_out; got {len(data)} and"
             f" hold_out={share}."
         )
-    n = 0 if share is None else len(data.x)
+    n = 0 if share is None or isinstance(data, Mapping) else len(data.x)
     if share is not None and not 1 <= round(share * n) < n:
         raise ValueError(
             f"hold_out must be a share of the {n} examples, between 0 and 1, that leaves some on"
@@ -258,7 +274,7 @@ def _grid(alphas: Sequence[float] | None) -> list[float]:
     return grid
 
 
-def _measure(score: str, data: Dataset | Mapping[object, Split]) -> str:
+def _measure(score: str, data: Dataset | Mapping[Any, Split]) -> str:
     task = next(iter(data.values())).task if isinstance(data, Mapping) else data.task
     if (score, task) not in _MEASURES:
         raise ValueError(
@@ -275,12 +291,12 @@ def _around(best: float, grid: Sequence[float]) -> list[float]:
 
 
 def _sources(
-    data: Dataset | Mapping[object, Split],
+    data: Dataset | Mapping[Any, Split],
     seeds: Sequence[int],
     folds: int,
     share: float | None,
     dtype: torch.dtype,
-) -> Mapping[object, Split | Callable[[int], Split]]:
+) -> Mapping[Any, Split | Callable[[int], Split]]:
     """The data as ``fit_many`` takes them: a split for each fold, or for each seed."""
     if isinstance(data, Mapping):
         return data
@@ -289,14 +305,15 @@ def _sources(
         return {"hold-out": lambda seed: split(data, train, seed=seed, dtype=dtype)}
     kind = StratifiedKFold if data.task == "classification" else KFold
     drawn = kind(folds, shuffle=True, random_state=int(seeds[0])).split(data.x, data.y)
-    return {i: _fold(data, *rows, dtype) for i, rows in enumerate(drawn)}
+    return {i: _fold(data, rows, held_out, dtype) for i, (rows, held_out) in enumerate(drawn)}
 
 
 def _fold(data: Dataset, train: np.ndarray, held_out: np.ndarray, dtype: torch.dtype) -> Split:
     x = torch.as_tensor(StandardScaler().fit(data.x[train]).transform(data.x), dtype=dtype)
     y = torch.tensor(data.y, dtype=torch.int64 if data.classes else dtype)
-    parts = (Part(x[rows], y[rows]) for rows in (train, held_out[:0], held_out))
-    return Split(*parts, data.task, len(data.classes) if data.classes else None)
+    parts = [Part(x[rows], y[rows]) for rows in (train, held_out[:0], held_out)]
+    classes = len(data.classes) if data.classes else None
+    return Split(parts[0], parts[1], parts[2], data.task, classes)
 
 
 def _scores(fits: Fits, column: str) -> pd.DataFrame:
@@ -349,7 +366,7 @@ def _interval(scores: pd.DataFrame, draws: int = 2000) -> tuple[float, float]:
     bootstrap); all alphas share a draw, so the comparison stays paired.
     """
     cells = scores.set_index(["alpha", "fold", "seed"]).score.sort_index()
-    alphas, folds, seeds = cells.index.levels
+    alphas, folds, seeds = cast(pd.MultiIndex, cells.index).levels
     cube = cells.to_numpy().reshape(len(alphas), len(folds), len(seeds))
     rng = np.random.default_rng(0)
     fold_weights, seed_weights = (

@@ -20,6 +20,10 @@ class Penalize:
     ``model.named_parameters()`` gives. Parameters with fewer than two dimensions (biases, scales)
     are left out unless ``biases=True``. A pattern that matches nothing raises ``ValueError`` with
     the names there are. Source: Goodfellow et al. (2016), section 7.1. Book section: norms.
+
+    >>> penalty = Penalize({"*": L2(1e-4), "layers.1.*": L1(1e-3)})
+    >>> penalty.assign(MLP((2, 3, 1)))
+    {'layers.0.weight': L2(alpha=0.0001), 'layers.1.weight': L1(alpha=0.001)}
     """
 
     def __init__(self, rules: Mapping[str, Penalty], *, biases: bool = False) -> None:
@@ -58,18 +62,12 @@ class Penalize:
             if not names:
                 raise ValueError(self._unmatched(pattern, weights, open_names))
             assigned |= dict.fromkeys(names, penalty)
-        return assigned if self.centers is None else self._move(assigned)
+        return assigned if self.centers is None else _move(assigned, self.centers)
 
     def value(self, model: nn.Module | Parameters) -> Tensor:
         """The penalty of the whole model, a scalar tensor that gradients flow through."""
         weights = parameters_of(model)
         return total(self.assign(weights), weights)
-
-    def _move(self, assigned: dict[str, Penalty]) -> dict[str, Penalty]:
-        missing = [name for name in assigned if name not in self.centers]
-        if missing:
-            raise ValueError(f"around(...) has no center for {', '.join(missing)}.")
-        return {name: penalty.around(self.centers[name]) for name, penalty in assigned.items()}
 
     def _unmatched(self, pattern: str, weights: Parameters, open_names: list[str]) -> str:
         if any(fnmatchcase(name, pattern) for name in weights):
@@ -78,6 +76,13 @@ class Penalize:
                 " dimensions, which are left out; pass biases=True to penalize them."
             )
         return f"Pattern {pattern!r} matches no parameter. There are: {', '.join(open_names)}."
+
+
+def _move(assigned: dict[str, Penalty], centers: Parameters) -> dict[str, Penalty]:
+    missing = [name for name in assigned if name not in centers]
+    if missing:
+        raise ValueError(f"around(...) has no center for {', '.join(missing)}.")
+    return {name: penalty.around(centers[name]) for name, penalty in assigned.items()}
 
 
 def total(penalties: Mapping[str, Penalty], weights: Parameters) -> Tensor:

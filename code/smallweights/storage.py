@@ -37,7 +37,7 @@ class ChunkFolder:
     """
 
     def __init__(
-        self, folder: str | os.PathLike, chunks: Sequence[Chunk], place: torch.device
+        self, folder: str | os.PathLike[str], chunks: Sequence[Chunk], place: torch.device
     ) -> None:
         _safetensors()
         self.folder = Path(folder)
@@ -101,7 +101,7 @@ def read(path: Path, fingerprint: str) -> Trained:
     """The chunk in a file. Raises ``ValueError`` unless it is whole and has this fingerprint."""
     blob = path.read_bytes()
     match = _CHECKSUM.search(blob)
-    whole = match and blob.replace(match[1], _BLANK, 1)
+    whole = blob.replace(match[1], _BLANK, 1) if match else b""
     if not match or hashlib.sha256(whole).hexdigest().encode() != match[1]:
         raise ValueError(
             f"{path} is damaged: its checksum does not fit its bytes."

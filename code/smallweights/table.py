@@ -35,6 +35,8 @@ from smallweights.text_file import (
     show,
 )
 
+__all__ = ["Table", "TableError", "read_table"]
+
 FEWEST_ROWS = 30
 MOST_CLASSES = 100
 MOST_INPUTS = 2000
@@ -106,12 +108,13 @@ class Table:
         x, y = torch.from_numpy(prepare.transform(self.frame)), torch.tensor(self.y)
         if self.classes is None:
             y = ((y - y[train].mean()) / y[train].std(correction=0).clamp(min=1e-12))[:, None]
-        parts = (Part(x[rows], y[rows]) for rows in (train, held_out[:0], held_out))
-        return Split(*parts, self.task, len(self.classes) if self.classes else None)
+        parts = [Part(x[rows], y[rows]) for rows in (train, held_out[:0], held_out)]
+        classes = len(self.classes) if self.classes else None
+        return Split(parts[0], parts[1], parts[2], self.task, classes)
 
 
 def read_table(
-    path: str | PathLike,
+    path: str | PathLike[str],
     target: str,
     *,
     task: Literal["auto", "classification", "regression"] = "auto",
@@ -125,6 +128,13 @@ def read_table(
     numbers, for classes. Of more than ``rows`` rows a random sample is used, the same each time.
     ``categories`` names columns of numbers that are codes, ``drop`` columns to leave out. Raises
     ``TableError`` that says what is wrong with the file and what to do. Book section: tips.
+
+    >>> data = load("diabetes")
+    >>> frame = pd.DataFrame(data.x, columns=data.features).assign(progress=data.y)
+    >>> frame.to_csv("diabetes.csv", index=False)
+    >>> table = read_table("diabetes.csv", target="progress")
+    >>> table.task, table.rows, len(table.numbers)
+    ('regression', 442, 10)
     """
     if rows < FEWEST_ROWS or target in drop:
         raise TableError(f"rows must be at least {FEWEST_ROWS}, and the target not in drop.")
@@ -236,7 +246,7 @@ def _classes(
     return raw[kept], pd.Index(classes).get_indexer(labels), classes
 
 
-def _check_varies(target: str, values: Sequence | pd.Series | Array) -> None:
+def _check_varies(target: str, values: Sequence[object] | pd.Series | Array) -> None:
     found = pd.unique(pd.Series(values))
     if len(found) == 1:
         raise TableError(
@@ -258,7 +268,7 @@ class _Features:
         self.left_out: dict[str, list[str]] = {}
         self.notes: list[str] = []
         for name, column in raw.items():
-            self._add(name, column, name in codes)
+            self._add(str(name), column, name in codes)
         for reason, names in self.left_out.items():
             self.notes.append(f"Left out because {reason}: {list_values(names)}.")
         if not (self.numbers or self.categories):

@@ -42,7 +42,7 @@ def find_options(path: Path, target: str, notes: list[str]) -> tuple[dict[str, A
     if sep != ",":
         notes.append(f"The columns are separated by {SEPARATORS[sep]}, not by commas.")
     names = _distinct(headers[sep], target, notes)
-    options = {"sep": r"\s+" if sep == " " else sep, "encoding": encoding}
+    options: dict[str, Any] = {"sep": r"\s+" if sep == " " else sep, "encoding": encoding}
     options["skipinitialspace"] = True
     if names != headers[sep]:
         options |= {"names": names, "header": 0}
@@ -141,7 +141,7 @@ def load_rows(
     no more than one piece of the file is in memory.
     """
     rng, read, count = np.random.default_rng(0), 0, 0
-    kept, drawn = pd.DataFrame(columns=names), pd.Series(dtype=float)
+    kept, drawn = pd.DataFrame(columns=list(names)), pd.Series(dtype=float)
     for piece in _pieces(path, options, len(names)):
         read += len(piece)
         piece = piece[piece[target].notna()]
@@ -156,7 +156,7 @@ def load_rows(
             f"Of {count:,} rows with a target a random {rows:,} were used, the same each time"
             " (change this with rows)."
         )
-    if twins := kept.duplicated().sum():
+    if twins := int(kept.duplicated().sum()):
         notes.append(
             f"{count_rows(twins)} agree with an earlier one in every column. If they are copies,"
             " remove them: what was trained on is no test."
@@ -167,9 +167,9 @@ def load_rows(
 
 def _pieces(path: Path, options: dict[str, Any], fields: int) -> Iterator[pd.DataFrame]:
     """The file as tables of text, a piece at a time, or a sentence on the line that is wrong."""
-    how = {"dtype": str, "encoding_errors": "replace", "chunksize": max(1000, CELLS // fields)}
+    size, how = max(1000, CELLS // fields), options | {"encoding_errors": "replace"}
     try:
-        with pd.read_csv(path, **how, **options) as pieces:
+        with pd.read_csv(path, dtype=str, chunksize=size, **how) as pieces:
             for piece in pieces:
                 if not isinstance(piece.index, pd.RangeIndex):
                     raise pd.errors.ParserError("the first rows have more")

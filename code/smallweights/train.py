@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from numbers import Integral, Real
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,15 @@ from smallweights.select import Penalize, as_penalize, parameters_of, total
 
 
 class DivergedError(ArithmeticError):
-    """Training left the finite numbers; the message says at which step and suggests why."""
+    """Training left the finite numbers; the message says at which step and suggests why.
+
+    Book section: norms.
+
+    >>> data = split(load("diabetes"), train=100)
+    >>> fit(MLP((10, 5, 1)), data, training=Training(lr=1e9, optimizer="sgd"))
+    Traceback (most recent call last):
+    smallweights.train.DivergedError: Training diverged: the loss is ... at step ...
+    """
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,9 @@ class Training:
 
     Raises ``ValueError`` that names the setting. Sources: Parikh & Boyd (2014), section 4.2;
     Loshchilov & Hutter (2019), algorithm 2. Book section: norms.
+
+    >>> Training(steps=1000, record=400).recorded()
+    [0, 400, 800, 1000]
     """
 
     steps: int = 500
@@ -101,15 +112,16 @@ class Training:
 
     def orders(self, n: int, seed: int) -> Iterator[Tensor]:
         """Each epoch's own order of n examples, cut into mini-batches: (steps an epoch, batch)."""
-        if self.batch > n:
-            raise ValueError(f"batch={self.batch} is more than the {n} training examples.")
+        batch = n if self.batch is None else self.batch
+        if batch > n:
+            raise ValueError(f"batch={batch} is more than the {n} training examples.")
         rng = np.random.default_rng(seed)
-        whole = n - n % self.batch
+        whole = n - n % batch
         while True:
-            yield torch.from_numpy(rng.permutation(n))[:whole].view(-1, self.batch)
+            yield torch.from_numpy(rng.permutation(n))[:whole].view(-1, batch)
 
 
-def _is_integer(value: object) -> bool:
+def _is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -131,7 +143,12 @@ class Fit:
     validation loss (``best_step``), None without validation examples; both are in evaluation mode.
     ``history`` has a row a recorded step: loss and (for classes) error on each part of the data,
     ``penalty_value``, and ``norm``, the L2 norm of all weights without biases. ``method`` says
-    how the penalty entered.
+    how the penalty entered. Book section: norms.
+
+    >>> data = split(two_moons(90), train=30, validation=30)
+    >>> fitted = fit(MLP((2, 8, 2)), data, L2(0.01), Training(steps=100))
+    >>> fitted.history.step.tolist(), fitted.method
+    ([0, 50, 100], 'penalty')
     """
 
     model: nn.Module
@@ -159,6 +176,13 @@ def fit(
     takes CUDA or MPS where there is one, the CPU otherwise. ``progress`` shows a bar. Raises
     ``DivergedError`` when the loss is no longer finite, and ``ValueError`` when network and data
     don't fit. Source: Goodfellow et al. (2016), equation 7.1. Book section: norms.
+
+    >>> data = split(load("digits"), train=200)
+    >>> training = Training(steps=100, record=100, lr=0.01)
+    >>> fit(MLP((64, 10)), data, L2(0.1), training).history.norm.round(1).tolist()
+    [1.9, 2.0]
+    >>> fit(MLP((64, 10)), data, None, training).history.norm.round(1).tolist()
+    [1.9, 6.8]
     """
     training = training or Training()
     check_match(model, data)
@@ -312,11 +336,11 @@ def _check_types(model: object, data: object) -> None:
         )
 
 
-def _bar(steps: Iterable, count: int, progress: bool) -> Iterable:
+def _bar(steps: Iterable[Any], count: int, progress: bool) -> Iterable[Any]:
     return show_progress(steps, total=count, unit="step") if progress else steps
 
 
-def show_progress(items: Iterable, **options: object) -> Iterable:
+def show_progress(items: Iterable[Any], **options: object) -> Iterable[Any]:
     """The items with tqdm's bar: rate and time left. Needs the extra ``smallweights[full]``."""
     try:
         from tqdm.auto import tqdm
@@ -324,4 +348,5 @@ def show_progress(items: Iterable, **options: object) -> Iterable:
         raise ImportError(
             "progress=True needs tqdm; install it with: pip install 'smallweights[full]'."
         ) from error
-    return tqdm(items, **options)
+    bar: Iterable[Any] = tqdm(items, **options)
+    return bar

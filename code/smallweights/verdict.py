@@ -32,6 +32,9 @@ class Effect:
 
     ``values`` is (n,), usually from ``statistics.differences``, in ``unit``; ``smallest`` is the
     smallest effect that matters, in the same unit. Book section: how verdicts are reached.
+
+    >>> Effect([0.1, 0.3, 0.2, 0.4], unit="nats").read("digits", comparisons=1).says
+    'supports'
     """
 
     values: npt.ArrayLike
@@ -56,6 +59,9 @@ class Identity:
     """The largest deviation from an exact identity over ``n`` cases, with its tolerance.
 
     Book section: how verdicts are reached.
+
+    >>> Identity(deviation=1e-9, tolerance=1e-6, n=100).read("float64", comparisons=1).measured
+    'deviation ≤ 1e-06'
     """
 
     deviation: float
@@ -78,7 +84,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one piece of evidence says: ``says`` is supports, opposes or undecided."""
+    """What one piece of evidence says: ``says`` is supports, opposes or undecided.
+
+    Book section: how verdicts are reached.
+
+    >>> Effect([-2, 1, 2]).read("digits", comparisons=1)
+    Reading(condition='digits', measured='+0.3 [-4.8, +5.5]', n=3, says='undecided')
+    """
 
     condition: str
     measured: str
@@ -93,6 +105,13 @@ class Verdict:
     ``claim`` is the claim's id, ``statement`` what it says, ``evidence`` maps each condition to
     its effect or identity, ``designs`` counts the experimental designs tried, this one included.
     Book section: how verdicts are reached.
+
+    >>> effects = {"digits": Effect([0.1, 0.3, 0.2, 0.4]), "wine": Effect([-0.1, 0.2, 0.1, -0.2])}
+    >>> print(Verdict("X1", "L2 lowers the loss.", effects))
+    X1 undecided (designs tried: 1)
+      L2 lowers the loss.
+      undecided digits: +0.25 [-0.02, +0.52] (n = 4)
+      undecided wine: +0.00 [-0.38, +0.38] (n = 4)
     """
 
     claim: str

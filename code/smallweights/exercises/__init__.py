@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from torch import Tensor
 
 Array = npt.NDArray[np.float64]
 Test = Callable[[Array], bool]
+Case = tuple[Any, ...]  # the arguments of one call
 
 OPEN = "not answered yet."
 RIGHT = "right."
@@ -41,7 +42,7 @@ class Exercise:
     right: Test
     misconceptions: Mapping[str, Test]
     shape: tuple[int, ...] = ()
-    cases: Sequence[tuple] = ()
+    cases: Sequence[Case] = ()
 
     def read(self, answer: object) -> Array | None:
         """The numbers that the tests see; None for an answer that is still blank.
@@ -119,7 +120,7 @@ def gives(expected: npt.ArrayLike, part: int | None = None) -> Test:
     return test
 
 
-def like(cases: Sequence[tuple], *functions: Callable, part: int | None = None) -> Test:
+def like(cases: Sequence[Case], *functions: Callable[..., Any], part: int | None = None) -> Test:
     """The test that an answer gives what one of these functions gives for all cases."""
     tests = [gives([function(*case) for case in cases], part) for function in functions]
     return lambda found: any(test(found) for test in tests)

@@ -16,6 +16,9 @@ def check(name: str, answer: object) -> Result:
     """Whether the answer to an exercise of this chapter is right, and if not, what went wrong.
 
     Book section: alpha.
+
+    >>> print(check("price", ...))
+    price: not answered yet.
     """
     return judge(EXERCISES, name, answer)
 
@@ -176,7 +179,8 @@ def _saved(runs: pd.DataFrame, by: str = "validation_loss", column: str = "test_
 
 def _saved_by_one(runs: pd.DataFrame, by: str) -> float:
     means = runs.groupby("alpha").mean()
-    return means.test_loss[0] - means.test_loss[means[by].idxmin()]
+    losses = means.test_loss.to_numpy(float)  # the first is that of alpha = 0
+    return float(losses[0] - losses[int(means[by].argmin())])
 
 
 def _three(runs: pd.DataFrame) -> tuple[float, float, float]:
@@ -186,7 +190,7 @@ def _three(runs: pd.DataFrame) -> tuple[float, float, float]:
 
 def _below(saved: Array, times: float, ddof: int = 1) -> float:
     """The mean less so many standard errors."""
-    return saved.mean() - times * saved.std(ddof=ddof) / len(saved) ** 0.5
+    return float(saved.mean() - times * saved.std(ddof=ddof) / len(saved) ** 0.5)
 
 
 def _quantile(degrees: int) -> float:
@@ -196,7 +200,7 @@ def _quantile(degrees: int) -> float:
 def _apart(runs: pd.DataFrame, degrees: int) -> float:
     sides = _sides(runs)
     error = sum(side.var(ddof=1) / len(side) for side in sides) ** 0.5
-    return _saved(runs).mean() - _quantile(degrees * (len(sides[0]) - 1)) * error
+    return float(_saved(runs).mean() - _quantile(degrees * (len(sides[0]) - 1)) * error)
 
 
 _PICK = Exercise(

@@ -16,6 +16,9 @@ def check(name: str, answer: object) -> Result:
     """Whether the answer to an exercise of this chapter is right, and if not, what went wrong.
 
     Book section: large weights.
+
+    >>> print(check("norm", ...))
+    norm: not answered yet.
     """
     return judge(EXERCISES, name, answer)
 
@@ -109,7 +112,7 @@ _HISTORIES = [
 
 
 def _growth(history: pd.DataFrame) -> float:
-    return history.norm.iloc[-1] - history.norm.iloc[0]
+    return float(history.norm.iloc[-1] - history.norm.iloc[0])
 
 
 _GROWTH = Exercise(
@@ -175,7 +178,7 @@ _OUTPUTS = [
 
 
 def _saturated(h: Array) -> float:
-    return (1 - h**2 < 0.05).mean()
+    return float((1 - h**2 < 0.05).mean())
 
 
 _SATURATION = Exercise(
@@ -220,11 +223,11 @@ _SHEAVES = [_sheaf(1, 5, 4), _sheaf(2, 8, 11)]
 
 
 def _bias(curves: Array, truth: Array) -> float:
-    return ((curves.mean(0) - truth) ** 2).mean()
+    return float(((curves.mean(0) - truth) ** 2).mean())
 
 
 def _variance(curves: Array, truth: Array) -> float:
-    return curves.var(0).mean()
+    return float(curves.var(0).mean())
 
 
 _SHEAF = Exercise(

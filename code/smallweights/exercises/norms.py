@@ -11,6 +11,9 @@ def check(name: str, answer: object) -> Result:
     """Whether the answer to an exercise of this chapter is right, and if not, what went wrong.
 
     Book section: norms.
+
+    >>> print(check("gradient", ...))
+    gradient: not answered yet.
     """
     return judge(EXERCISES, name, answer)
 
@@ -75,7 +78,8 @@ _WEIGHTS = [
 
 
 def _soft(w: Array, threshold: float) -> Array:
-    return np.sign(w) * (np.abs(w) - threshold).clip(0)
+    shrunk: Array = np.sign(w) * (np.abs(w) - threshold).clip(0)
+    return shrunk
 
 
 _SOFT = Exercise(
@@ -188,7 +192,8 @@ _STUDIES = [_patients(1, 8, 0.3), _patients(2, 20, 0.05)]
 def _ridge(x: Array, y: Array, alpha: float, on_bias: float = 0.0) -> Array:
     inputs = np.column_stack([x, np.ones(len(x))])
     charge = np.diag([alpha] * x.shape[1] + [on_bias])
-    return np.linalg.solve(inputs.T @ inputs / len(x) + charge, inputs.T @ y / len(x))
+    gram, right = inputs.T @ inputs / len(x) + charge, inputs.T @ y / len(x)
+    return np.asarray(np.linalg.solve(gram, right), dtype=np.float64)
 
 
 _RIDGE = Exercise(
@@ -338,7 +343,7 @@ _NETWORKS = [(2.0, 1, 3.0), (3.0, 2, 1.5), (5.0, 3, 0.5)]  # norm, layers, lengt
 
 
 def _longest(norm: float, layers: int, length: float) -> float:
-    return (norm / layers**0.5) ** layers * length
+    return float((norm / layers**0.5) ** layers * length)
 
 
 _CAPACITY = Exercise(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ def check(name: str, answer: object) -> Result:
     """Whether the answer to an exercise of this chapter is right, and if not, what went wrong.
 
     Book section: tips.
+
+    >>> print(check("lstm", ...))
+    lstm: not answered yet.
     """
     return judge(EXERCISES, name, answer)
 
@@ -171,7 +175,8 @@ def _two_losses(
 ) -> tuple[float, float]:
     """The loss of the pick, and the lowest loss of all."""
     table = runs.set_index("alpha")
-    return table[column][table[by][tried].idxmin()], table[column].min()
+    pick = tried[int(table[by][tried].argmin())]
+    return float(table[column][pick]), float(table[column].min())
 
 
 def _regret(runs: pd.DataFrame, tried: list[float]) -> float:
@@ -194,7 +199,7 @@ _REGRET = Exercise(
     misconceptions={
         "your search chooses by the loss that it is judged by.": like(_DENSE, _not_tried, part=0),
         "your search chooses by a loss that likes the weakest penalty best.": like(
-            _DENSE, lambda *case: _worse(*_two_losses(*case, by="train_loss")), part=0
+            _DENSE, lambda runs, tried: _worse(*_two_losses(runs, tried, by="train_loss")), part=0
         ),
         "your search picks among networks that it did not pay for.": like(
             _DENSE, lambda runs, tried: _regret(runs, list(runs.alpha)), part=0
@@ -209,7 +214,9 @@ _REGRET = Exercise(
             lambda runs, tried: runs.test_loss.mean()
         ),
         "you compare losses that have done the choosing, and these flatter the pick.": like(
-            _DENSE, lambda *case: _worse(*_two_losses(*case, column="validation_loss")), part=0
+            _DENSE,
+            lambda runs, tried: _worse(*_two_losses(runs, tried, column="validation_loss")),
+            part=0,
         ),
         "this is a loss, or a share of one; asked is per cent.": like(
             _DENSE,
@@ -247,13 +254,13 @@ def _shift(w: Array, mean: Array, s: Array) -> float:
     return float(w @ (mean / s))
 
 
-def _weights_as(*functions: Callable) -> Test:
+def _weights_as(*functions: Callable[..., Any]) -> Test:
     """The test that the weights, whatever the bias, are those that one of the functions gives."""
     expected = [[function(*case) for case in _UNITS] for function in functions]
     return lambda found: any(gives(rows)(found[:, :3]) for rows in expected)
 
 
-def _bias_as(*functions: Callable) -> Test:
+def _bias_as(*functions: Callable[..., Any]) -> Test:
     return like(_UNITS, *functions, part=3)
 
 
@@ -324,7 +331,8 @@ _MOVES = [_move(1, 8, 0.3), _move(2, 2, 0.05)]  # the second has fewer examples 
 
 def _pulled(x: Array, y: Array, center: Array, strength: float) -> Array:
     """The weights that minimize the summed squared errors plus strength · Σ(w − center)²."""
-    return np.linalg.solve(x.T @ x + strength * np.eye(x.shape[1]), x.T @ y + strength * center)
+    gram, right = x.T @ x + strength * np.eye(x.shape[1]), x.T @ y + strength * center
+    return np.asarray(np.linalg.solve(gram, right), dtype=np.float64)
 
 
 def _ridge(x: Array, y: Array, alpha: float) -> Array:
@@ -402,7 +410,7 @@ _RACES = [(_race(1, 8),), (_race(2, 11),)]
 
 def _free_error(runs: pd.DataFrame, width: int, column: str = "test_error") -> Array:
     rows = runs[(runs.width == width) & (runs.alpha == 0)]
-    return rows.sort_values("seed")[column].to_numpy()
+    return rows.sort_values("seed")[column].to_numpy(float)
 
 
 def _best(
@@ -414,11 +422,12 @@ def _best(
 ) -> Array:
     """The errors of the picks among the networks of a width with an alpha above this, by seed."""
     rows = runs[(runs.width == width) & (runs.alpha > above)]
-    return rows.loc[rows.groupby("seed")[by].idxmin(), column].to_numpy()
+    picks: Array = rows.loc[rows.groupby("seed")[by].idxmin(), column].to_numpy(float)
+    return picks
 
 
-def _larger(runs: pd.DataFrame, **how: object) -> float:
-    return (_best(runs, 16, **how) - _best(runs, 256, **how)).mean()
+def _larger(runs: pd.DataFrame, **how: Any) -> float:  # noqa: ANN401 - the arguments of _best
+    return float((_best(runs, 16, **how) - _best(runs, 256, **how)).mean())
 
 
 def _at_alpha_of(width: int) -> Callable[[pd.DataFrame], float]:
@@ -437,9 +446,10 @@ def _at_alpha_of(width: int) -> Callable[[pd.DataFrame], float]:
 
 def _one_alpha_each(by: str) -> Callable[[pd.DataFrame], float]:
     def gain(runs: pd.DataFrame) -> float:
-        means = runs[runs.alpha > 0].groupby(["width", "alpha"]).mean()
-        small, large = (means.loc[width] for width in (16, 256))
-        return small.test_error[small[by].idxmin()] - large.test_error[large[by].idxmin()]
+        means = runs[runs.alpha > 0].groupby(["width", "alpha"], as_index=False).mean()
+        small, large = (means[means.width == width] for width in (16, 256))
+        picks = [float(t.test_error.iloc[int(t[by].argmin())]) for t in (small, large)]
+        return picks[0] - picks[1]
 
     return gain
 
