@@ -25,7 +25,7 @@ FORM = """<form class="hub" data-repository="{repository}" data-branch="{branch}
 <input name="hub" type="url" placeholder="https://hub.example.edu" required></label></p>
 <p><label>What to open <select name="open">{options}</select></label></p>
 <p><button>Open it</button></p>
-<p>The link, to copy: <output><a></a></output></p>
+<p hidden>The link, to copy: <output><a></a></output></p>
 </form>
 <p>The notebooks need the book's package on the hub. Ask whoever runs the hub to install it for all,
 or have each student type this once in a terminal of the hub:

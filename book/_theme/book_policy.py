@@ -31,9 +31,13 @@ RULES = {
 }
 
 
-def policy(html: str) -> str:
-    """The rules for this page; a handler such as ``onclick`` runs by its digest, too."""
-    handlers = {unescape(found) for found in HANDLER.findall(html)}
+def handlers(html: str) -> set[str]:
+    """The scripts in attributes such as ``onclick``."""
+    return {unescape(found) for found in HANDLER.findall(html)}
+
+
+def policy(html: str, handlers: set[str]) -> str:
+    """The rules for this page, whose handlers run by their digests, too."""
     digests = sorted({_digest(text) for text in {*SCRIPT.findall(html), *handlers}})
     scripts = ["'self'", *(["'unsafe-hashes'"] if handlers else []), *digests]
     return "; ".join(f"{k} {v}" for k, v in {**RULES, "script-src": " ".join(scripts)}.items())
@@ -43,20 +47,27 @@ def _digest(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def with_policy(html: str) -> str:
+def with_policy(html: str, handlers: set[str]) -> str:
     """The page with its policy in front of all that it governs."""
     html = POLICY.sub("", html)
-    tag = f'\n<meta http-equiv="Content-Security-Policy" content="{policy(html)}">'
+    tag = f'\n<meta http-equiv="Content-Security-Policy" content="{policy(html, handlers)}">'
     return FIRST.sub(lambda first: first[1] + tag, html, count=1)
 
 
 def write_policies(app: Sphinx, problem: Exception | None) -> None:
-    """Give each page of the built site its policy."""
+    """Give each page of the built site its policy.
+
+    The handlers are those of all pages: the search reads any of them, and a browser then checks
+    its handlers by the policy of the search.
+    """
     if problem or app.builder.format != "html":
         return
-    for path in Path(app.outdir).rglob("*.html"):
-        if "_static" not in path.relative_to(app.outdir).parts:
-            path.write_text(with_policy(path.read_text("utf-8")), "utf-8")
+    paths = (path.relative_to(app.outdir) for path in Path(app.outdir).rglob("*.html"))
+    files = [Path(app.outdir, path) for path in paths if "_static" not in path.parts]
+    pages = {path: path.read_text("utf-8") for path in files}
+    found = set().union(*map(handlers, pages.values()))
+    for path, html in pages.items():
+        path.write_text(with_policy(html, found), "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -20,6 +20,7 @@
     return `${hub.value.replace(/\/+$/, "")}/hub/user-redirect/git-pull?${query}`;
   };
   const show = () => {
+    shown.closest("p").hidden = !link();
     shown.textContent = link();
     shown.href = link();
   };
