@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-matrix lint screenshots lighthouse mutants bench results lab notebooks pins clean
+.PHONY: help book test test-matrix binder lint screenshots lighthouse mutants bench results lab notebooks pins clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,9 @@ test: lint book  ## check the code, build the book, run the tests of package, no
 
 test-matrix: $(READY)  ## run the notebooks on three instruction sets, with one and two threads
 	$(BIN)/python tests/matrix.py
+
+binder: $(READY)  ## replay Binder's steps in a clean environment: size, memory, every notebook
+	$(BIN)/python tests/binder.py
 
 lint: $(READY)  ## check the style of the code, notebooks included
 	$(BIN)/ruff check .
