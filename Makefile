@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-matrix binder lint screenshots lighthouse mutants bench results lab notebooks pins clean
+.PHONY: help book test test-matrix binder links lint screenshots lighthouse mutants bench results lab notebooks pins clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ test-matrix: $(READY)  ## run the notebooks on three instruction sets, with one 
 
 binder: $(READY)  ## replay Binder's steps in a clean environment: size, memory, every notebook
 	$(BIN)/python tests/binder.py
+
+links: $(READY)  ## ask the hosts of the book's links whether they are still there
+	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 lint: $(READY)  ## check the style of the code, notebooks included
 	$(BIN)/ruff check .
