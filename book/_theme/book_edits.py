@@ -11,6 +11,7 @@ from datetime import date
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 
 def last_edits(folder: str) -> dict[str, date]:
@@ -33,20 +34,31 @@ def _git(folder: str, *arguments: str) -> str:
         return ""
 
 
-def find_edits(app: Sphinx) -> None:
-    """Ask git once for all pages."""
-    app.page_edits = last_edits(app.srcdir)
+def find_edits(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Ask git once for all pages, and have those written anew whose day is another one."""
+    before, env.page_edits = getattr(env, "page_edits", {}), last_edits(app.srcdir)
+    return [page for page in env.found_docs if before.get(source(env, page)) != edit(env, page)]
+
+
+def source(env: BuildEnvironment, page: str) -> str:
+    """The file of a page, as a path in the repository."""
+    return str(env.doc2path(page, base=False))
+
+
+def edit(env: BuildEnvironment, page: str) -> date | None:
+    """The day of the last edit of a page."""
+    return env.page_edits.get(source(env, page))
 
 
 def add_edit(
     app: Sphinx, page: str, template: str, context: dict, document: nodes.document | None
 ) -> None:
     """Tell the template of the page when it was last edited."""
-    context["edited"] = app.page_edits.get(str(app.env.doc2path(page, base=False)))
+    context["edited"] = edit(app.env, page)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx calls."""
-    app.connect("builder-inited", find_edits)
+    app.connect("env-updated", find_edits)
     app.connect("html-page-context", add_edit)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

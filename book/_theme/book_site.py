@@ -20,6 +20,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+from book_edits import edit
+
 CARD = ("_static/card.png", "Two curves of how weights are spread: wide, and drawn in to zero.")
 FIGURE = re.compile(r'<img\b[^>]*?\balt="([^"]+)"[^>]*?\bsrc="([^":]+\.png)"')
 HOME = "index"
@@ -85,8 +87,7 @@ def write_map(app: Sphinx, problem: Exception | None) -> None:
         entry = ElementTree.SubElement(root, "url")
         address = urljoin(app.config.html_baseurl, app.builder.get_target_uri(page))
         ElementTree.SubElement(entry, "loc").text = address
-        day = app.page_edits.get(str(app.env.doc2path(page, base=False)))
-        if day:
+        if day := edit(app.env, page):
             ElementTree.SubElement(entry, "lastmod").text = day.isoformat()
     ElementTree.ElementTree(root).write(
         Path(app.outdir, "sitemap.xml"), encoding="utf-8", xml_declaration=True
