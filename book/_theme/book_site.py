@@ -16,11 +16,10 @@ from textwrap import shorten
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
 
+from book_edits import edit
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
-
-from book_edits import edit
 
 CARD = ("_static/card.png", "Two curves of how weights are spread: wide, and drawn in to zero.")
 FIGURE = re.compile(r'<img\b[^>]*?\balt="([^"]+)"[^>]*?\bsrc="([^":]+\.png)"')
