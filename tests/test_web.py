@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from playwright.sync_api import expect
 
 from browser import DESK, HTML, PHONE, ROOT, Seen, pages, served, violations
 from notebooks import notebooks
@@ -353,4 +354,4 @@ def test_the_form_opens_the_hub_and_remembers_it(visit):
     tab.get_by_role("button", name="Open it").click()
     tab.wait_for_url("http://localhost:9/hub/user-redirect/git-pull?*")
     tab.go_back()
-    assert tab.get_by_label("Address of your JupyterHub").input_value() == "http://localhost:9"
+    expect(tab.get_by_label("Address of your JupyterHub")).to_have_value("http://localhost:9")
