@@ -22,7 +22,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book slides pdf test test-matrix lint screenshots lighthouse mutants bench results lab notebooks pins sbom clean
+.PHONY: help book slides pdf test test-matrix binder links lint screenshots lighthouse mutants bench results lab notebooks pins sbom clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,12 @@ test: lint book  ## check the code, build the book, run the tests of package, no
 
 test-matrix: $(TESTED)  ## run the notebooks on three instruction sets, with one and two threads
 	$(BIN)/python tests/matrix.py
+
+binder: $(TESTED)  ## replay Binder's steps in a clean environment: size, memory, every notebook
+	$(BIN)/python tests/binder.py
+
+links: $(READY)  ## ask the hosts of the book's links whether they are still there
+	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 lint: $(TESTED)  ## check the style of the code, notebooks included, and the package's types
 	$(BIN)/ruff check .

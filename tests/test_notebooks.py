@@ -6,22 +6,36 @@ one go by the very runner that runs the book; ``canary.ipynb`` is broken for goo
 
 import base64
 import io
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image, ImageDraw
 
 import claims
 from figures import difference
 from frames import STRIP, split_frames
-from notebooks import BOOK, SAMPLE, digest, execute, normal_form, notebooks, problems
+from notebooks import (
+    BOOK,
+    SAMPLE,
+    digest,
+    execute,
+    normal_form,
+    notebooks,
+    problems,
+    with_first_cell,
+)
 from smallweights.explore import _encode
 
 TESTS = Path(__file__).parent
@@ -262,6 +276,73 @@ def test_executing_again_changes_no_byte(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     execute(copy)
     assert copy.read_bytes() == SAMPLE.read_bytes()
+
+
+# The cell for Colab
+
+
+@pytest.fixture
+def page():
+    """A notebook of the book that has no cell for Colab yet, and the path that it goes to."""
+    return BOOK / "norms" / "sample.ipynb", nbformat.read(SAMPLE, as_version=4)
+
+
+def test_a_notebook_of_the_book_gets_a_first_cell_and_keeps_the_others(page):
+    path, notebook = page
+    before, after = normal_form(notebook), normal_form(with_first_cell(path, notebook))
+    first, *rest = json.loads(after)["cells"]
+    assert (first["id"], first["metadata"]["tags"]) == ("colab", ["remove-cell"])
+    assert rest == json.loads(before)["cells"]
+
+
+def test_writing_the_first_cell_again_changes_nothing(page):
+    path, notebook = page
+    once = with_first_cell(path, notebook)
+    assert normal_form(with_first_cell(path, once)) == normal_form(once)
+
+
+def test_check_refuses_a_first_cell_of_another_version(tmp_path, monkeypatch, page):
+    path = tmp_path / "book" / "sample.ipynb"
+    path.parent.mkdir()
+    monkeypatch.setattr("notebooks.BOOK", path.parent)
+    monkeypatch.setattr("notebooks._released", lambda: {"repository": "here", "version": "1.0"})
+    path.write_text(normal_form(with_first_cell(path, page[1])))
+    assert problems(path) == []
+    path.write_text(path.read_text().replace("v1.0", "v0.9"))
+    assert any("does not start with the cell for Colab" in found for found in problems(path))
+
+
+def commands_of_first_cell(page, modules):
+    """What the first cell has IPython do where these modules are loaded."""
+    path, notebook = page
+    source = with_first_cell(path, notebook).cells[0].source
+    asked = []
+
+    class Shell:
+        def system(self, command):
+            asked.append("!" + " ".join(command.split()))
+
+        def run_line_magic(self, name, line):
+            asked.append(f"%{name} {line}")
+
+    names = {"get_ipython": Shell}
+    plain = TransformerManager().transform_cell(source).replace("import sys", "")
+    exec(plain, names | {"sys": SimpleNamespace(modules=modules)})
+    return asked
+
+
+def test_the_first_cell_does_nothing_outside_colab(page):
+    assert commands_of_first_cell(page, sys.modules) == []
+
+
+def test_the_first_cell_fetches_the_tagged_files_and_installs_the_package_without_torch(page):
+    clone, install, change = commands_of_first_cell(page, {"google.colab": None})
+    settings = yaml.safe_load((BOOK.parent / "_config.yml").read_text())
+    project = tomllib.loads((BOOK.parent / "pyproject.toml").read_text())["project"]
+    address, tag = settings["repository"]["url"], f"v{project['version']}"
+    assert clone.endswith(f"git clone -q --depth 1 --branch {tag} {address} /content/book")
+    assert install == "%pip install --quiet --no-deps /content/book skorch"
+    assert change == "%cd -q /content/book/book/norms"
 
 
 def test_a_changed_sentence_changes_one_line():

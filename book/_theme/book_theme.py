@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from html import escape
 from pathlib import Path
-from textwrap import shorten
 
 from docutils import nodes
 from fontTools import subset
@@ -62,13 +60,9 @@ def write_displayed_formula(writer: HTML5Translator, node: nodes.math_block) -> 
 def finish_page(
     app: Sphinx, page: str, template: str, context: dict, document: nodes.document | None
 ) -> None:
-    """Tables and lists as screen readers want them, and a description for search engines."""
+    """Tables and lists as screen readers want them."""
     body = re.sub(r"<th\b[^>]*></th>", "<td></td>", context.get("body", ""))
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
-    text = document.next_node(nodes.paragraph) if document else None
-    if text:
-        start = shorten(text.astext(), 160, placeholder=" …")
-        context["metatags"] += f'\n<meta name="description" content="{escape(start)}">'
 
 
 def keep_what_is_used(app: Sphinx, problem: Exception | None) -> None:

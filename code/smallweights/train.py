@@ -140,7 +140,8 @@ class Fit:
     """A trained network, its history and its best state.
 
     ``model`` is the network after the last step, ``best`` at the recorded step with the lowest
-    validation loss (``best_step``), None without validation examples; both are in evaluation mode.
+    validation loss (``best_step``), None without validation examples; both are in evaluation mode
+    and on the CPU, wherever they were trained.
     ``history`` has a row a recorded step: loss and (for classes) error on each part of the data,
     ``penalty_value``, and ``norm``, the L2 norm of all weights without biases. ``method`` says
     how the penalty entered. Book section: norms.
@@ -260,7 +261,8 @@ class _Log:
         model.train()
 
     def result(self, model: nn.Module, method: str) -> Fit:
-        return Fit(model.eval(), self.best, self.best_step, pd.DataFrame(self.rows), method)
+        best = self.best and self.best.cpu()
+        return Fit(model.eval().cpu(), best, self.best_step, pd.DataFrame(self.rows), method)
 
 
 def _scores(data: Split, name: str, part: Part, outputs: Tensor) -> dict[str, float]:
