@@ -51,8 +51,10 @@ START = "Newton's method comes to the same root from this start, or in one more 
 PAIRS = "these are pairs, all of them: no pair is longer than another"
 UNDERFLOW = "e to the power −1000 is zero already"
 NOTHING = "a square of strength zero may sit anywhere"
+MEMORY = "the numbers are the same, in memory that is new at each step or that nothing uses"
 SPLIT = "squares, others = zip(*(_split_square(term, w) for term in self.terms), {})"
 LOG_T = "log_t = torch.as_tensor(step * self.alpha, dtype=w.dtype, {}).log()"
+INPUT_GRADIENT = "self.input_gradient = None if (self.first) {} else torch.empty_like(inputs)"
 COLUMNS = "columns = zip(*(penalty.terms for penalty in penalties), {})"
 RECORDED = {
     ("penalties", "first = penalties[1]"): ALIKE,
@@ -89,11 +91,23 @@ RECORDED = {
         "measure",
         "_, counts = np.unique(np.floor(weights / bin_width + 1.5), return_counts=True)",
     ): SHIFTED,
+    ("backprop", "self.input_gradient = None"): MEMORY,
+    ("backprop", INPUT_GRADIENT.format("and False")): MEMORY,
+    ("backprop", INPUT_GRADIENT.format("or True")): MEMORY,
+    ("backprop", "return torch.bmm(self.weight_t, gradient, out=None)"): MEMORY,
+    ("backprop", "return torch.bmm(self.weight_t, gradient, )"): MEMORY,
 }
 
 # Only a fork server goes with torch: a process that has computed gradients cannot be forked. It
 # has imported these libraries but no tests, so that what a test file makes is the mutant's too.
-PRELOADED = ("pytest", "hypothesis.extra.numpy", "scipy.stats", "sklearn.datasets", "smallweights")
+PRELOADED = (
+    "pytest",
+    "hypothesis.extra.numpy",
+    "scipy.stats",
+    "sklearn.datasets",
+    "torch._dynamo",  # the first optimizer imports it, which takes longer than most mutants live
+    "smallweights",
+)
 SETTINGS = """\
 [mutmut]
 source_paths = src
@@ -102,6 +116,8 @@ pytest_add_cli_args_test_selection =
     {tests}
 pytest_add_cli_args =
     -pno:nbval
+    -pno:anyio
+    -pno:unraisableexception
     -Wignore::pytest.PytestAssertRewriteWarning
 process_isolation = forkserver
 forkserver_warmup = import

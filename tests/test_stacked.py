@@ -188,6 +188,10 @@ def test_any_depth_with_and_without_biases_is_fits(sizes, bias):
     assert_like_fit(model, digits, NETS, Training(steps=4, batch=7))
 
 
+def test_one_example_at_a_time_is_fits():
+    assert_like_fit(NETWORKS["mlp"], digits(0), NETS, Training(steps=3, batch=1))
+
+
 class Foreign(nn.Module):
     """A network that knows nothing of stacks."""
 
