@@ -1,13 +1,14 @@
 """Many runs at once against ``fit``, replica by replica, and against PyTorch's own optimizers."""
 
 import re
-from itertools import product
+from itertools import chain, product
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from joblib import parallel_config
+from joblib import delayed, parallel_config
 from torch import nn
 from torch.nn import functional
 
@@ -111,9 +112,25 @@ def test_every_seed_may_have_its_own_data(kind, batch):
     assert_like_fit(NETWORKS[kind], digits, NETS, training, seeds=(3, 1, 2))
 
 
+SIZES = {"small": digits(0), "per seed": digits, "large": digits(1, train=30)}
+
+
 def test_data_sets_of_several_sizes_train_side_by_side():
-    data = {"small": digits(0), "per seed": digits, "large": digits(1, train=30)}
-    assert_like_fit(NETWORKS["mlp"], data, NETS, Training(steps=4, batch=7))
+    assert_like_fit(NETWORKS["mlp"], SIZES, NETS, Training(steps=4, batch=7))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_chunks_are_no_larger_than_asked_and_hold_each_replica_once(size):
+    grid = ensemble._grid(SIZES, NETS, [0.1, 0.2], range(5))
+    chunks = grid.cut(size)
+    assert max(map(len, chunks)) <= size
+    assert list(chain(*chunks)) == list(grid.labels.index)
+
+
+def test_a_chunk_has_the_data_of_each_seed_once():
+    grid = ensemble._grid(digits, NETS, [0.1], (3, 1))
+    chunk = grid.chunk(NETWORKS["mlp"], [0, 1, 2, 3], Training())
+    assert [id(data) for data in chunk.data] == [id(grid.splits[k]) for k in (0, 2)]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -281,6 +298,12 @@ def test_jobs_are_the_callers_else_joblibs_else_all_cores(monkeypatch, given, co
     assert asked == [used]
 
 
+def test_as_many_chunks_as_jobs_train_at_a_time():
+    met = Barrier(2)
+    tasks = [delayed(met.wait)(timeout=20)] * 2
+    assert sorted(ensemble._as_they_come(tasks, 2)) == [0, 1]
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_results_do_not_depend_on_the_number_of_jobs(kind):
     training = Training(steps=4, batch=7, record=2)
@@ -422,7 +445,7 @@ def _pairs(network, other):
 
 @pytest.fixture(scope="module")
 def fits():
-    training = Training(steps=6, lr=0.05, record=2)
+    training = Training(steps=6, lr=0.5, record=2)  # so large that some overfit
     return fit_many(NETWORKS["mlp"], digits, {0.1: L2(0.1), 0.2: L2(0.2)}, training, seeds=(4, 5))
 
 
@@ -442,9 +465,23 @@ def test_final_and_best_are_rows_of_the_history(fits):
     np.testing.assert_array_equal(fits.best.validation_loss, lowest)
 
 
-def test_model_is_found_by_its_labels(fits):
-    (weights, *_) = fits.model(seed=5, penalty=0.1).parameters()
-    assert torch.equal(weights, fits.weights["layers.0.weight"][2])
+BEST = {"weights": {}, "best_weights": {"best": True}}
+
+
+@pytest.mark.parametrize(("kept", "options"), BEST.items())
+def test_model_is_found_by_its_labels(fits, kept, options):
+    (weights, *_) = fits.model(seed=4, penalty=0.2, **options).parameters()
+    assert torch.equal(weights, getattr(fits, kept)["layers.0.weight"][1])
+
+
+@pytest.mark.parametrize(("kept", "options"), BEST.items())
+def test_models_are_networks_of_their_own(fits, kept, options):
+    weights = [network.layers[0].weight for network in list(fits.models(**options))]
+    assert torch.equal(torch.stack(weights), getattr(fits, kept)["layers.0.weight"])
+
+
+def test_best_network_of_a_run_that_overfits_is_an_earlier_one(fits):
+    assert fits.replicas.best_step[1] < 6
 
 
 @pytest.mark.parametrize("where", [{"seed": 4}, {"seed": 4, "penalty": 0.3}], ids=str)

@@ -165,8 +165,7 @@ class Grid:
     ) -> Chunk:
         """The replicas of these rows, ready to train."""
         labels = self.labels.loc[rows]
-        shared = training.batch is None and len({id(self.splits[row]) for row in rows}) == 1
-        groups = labels.drop_duplicates(["data", "seed"]).index[: 1 if shared else None]
+        groups = labels.drop_duplicates(["data", "seed"]).index
         return Chunk(
             models=[model(seed) for seed in labels.seed],
             data=[self.splits[row] for row in groups],
