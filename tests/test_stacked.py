@@ -285,17 +285,44 @@ def assert_bit_equal(fits, other):
         assert torch.equal(fits.best_weights[name], other.best_weights[name])
 
 
+CPU = torch.device("cpu")
+
+
 @pytest.mark.parametrize(
-    ("given", "configured", "used"), [(None, {}, -1), (None, {"n_jobs": 3}, None), (2, {}, 2)]
+    ("given", "configured", "place", "used"),
+    [
+        (None, {}, "cpu", -1),
+        (None, {}, "cuda", 1),
+        (None, {"n_jobs": 3}, "cpu", None),
+        (None, {"n_jobs": 1}, "cpu", None),
+        (2, {}, "cpu", 2),
+    ],
 )
-def test_jobs_are_the_callers_else_joblibs_else_all_cores(monkeypatch, given, configured, used):
+def test_jobs_are_the_callers_else_joblibs_else_all_cores(
+    monkeypatch, given, configured, place, used
+):
     asked = []
     monkeypatch.setattr(
         ensemble, "_as_they_come", lambda _, jobs: (x for x in asked.append(jobs) or [])
     )
     with parallel_config(**configured):
-        ensemble.map_chunks(train_chunk, [], torch.device("cpu"), jobs=given)
+        ensemble.map_chunks(train_chunk, [], torch.device(place), jobs=given)
     assert asked == [used]
+
+
+def test_a_chunk_computes_on_one_thread_and_the_callers_threads_come_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        inside = ensemble.map_chunks(lambda *_: torch.get_num_threads(), [None], CPU, jobs=1)
+        assert (inside, torch.get_num_threads()) == ([1], before + 1)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_nothing_is_printed_unless_asked_for(capsys):
+    ensemble.map_chunks(lambda *_: None, [None], CPU, jobs=1)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_as_many_chunks_as_jobs_train_at_a_time():

@@ -230,7 +230,7 @@ def map_chunks(
     kept = None if folder is None else ChunkFolder(folder, chunks, place)
     done = {} if kept is None else kept.read()
     left = [i for i in range(len(chunks)) if i not in done]
-    if jobs is None and get_active_backend()[1] in (None, 1):  # nobody configured joblib
+    if jobs is None and get_active_backend()[1] is None:  # nobody configured joblib
         jobs = -1 if place.type == "cpu" else 1
     threads = torch.get_num_threads()
     try:
