@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from joblib import delayed, parallel_config
+from joblib.parallel import ThreadingBackend
 from torch import nn
 from torch.nn import functional
 
@@ -325,7 +326,9 @@ def test_nothing_is_printed_unless_asked_for(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_as_many_chunks_as_jobs_train_at_a_time():
+@pytest.mark.parametrize("generators", [True, False], ids=["as ready", "in rounds"])
+def test_as_many_chunks_as_jobs_train_at_a_time(monkeypatch, generators):
+    monkeypatch.setattr(ThreadingBackend, "supports_return_generator", generators)
     met = Barrier(2)
     tasks = [delayed(met.wait)(timeout=20)] * 2
     assert sorted(ensemble._as_they_come(tasks, 2)) == [0, 1]
