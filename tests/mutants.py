@@ -94,6 +94,11 @@ RECORDED = {
         "measure",
         "_, counts = np.unique(np.floor(weights / bin_width + 1.5), return_counts=True)",
     ): SHIFTED,
+    (
+        "ensemble",
+        'groups = [list(group.index) for _, group in rows.groupby(["data", "seed"], sort=None)]',
+    ): "pandas takes None for False",
+    ("ensemble", "if width >= size:"): "a group that just fills a chunk is a chunk either way",
     ("backprop", "self.input_gradient = None"): MEMORY,
     ("backprop", INPUT_GRADIENT.format("and False")): MEMORY,
     ("backprop", INPUT_GRADIENT.format("or True")): MEMORY,

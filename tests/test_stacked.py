@@ -311,6 +311,22 @@ def test_jobs_are_the_callers_else_joblibs_else_all_cores(
     assert asked == [used]
 
 
+def test_many_runs_take_the_callers_jobs(monkeypatch):
+    real, asked = ensemble._as_they_come, []
+    monkeypatch.setattr(
+        ensemble, "_as_they_come", lambda tasks, jobs: asked.append(jobs) or real(tasks, jobs)
+    )
+    fit_many(NETWORKS["mlp"], digits(0), [None], Training(steps=0), seeds=[0], jobs=2)
+    assert asked == [2]
+
+
+def test_double_precision_keeps_off_a_device_that_lacks_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    fits = fit_many(NETWORKS["mlp"], digits(0), [None], Training(steps=1), seeds=[0])
+    assert fits.weights["layers.0.weight"].dtype == F64
+
+
 def test_a_chunk_computes_on_one_thread_and_the_callers_threads_come_back():
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
@@ -323,6 +339,7 @@ def test_a_chunk_computes_on_one_thread_and_the_callers_threads_come_back():
 
 def test_nothing_is_printed_unless_asked_for(capsys):
     ensemble.map_chunks(lambda *_: None, [None], CPU, jobs=1)
+    fit_many(NETWORKS["mlp"], digits(0), [None], Training(steps=0), seeds=[0], jobs=1)
     assert capsys.readouterr() == ("", "")
 
 
@@ -480,12 +497,8 @@ def fits():
 
 
 def test_replicas_have_a_row_each_with_their_labels(fits):
-    assert list(zip(fits.replicas.seed, fits.replicas.penalty, strict=True)) == [
-        (4, 0.1),
-        (4, 0.2),
-        (5, 0.1),
-        (5, 0.2),
-    ]
+    labels = fits.replicas[["data", "seed", "penalty"]].to_numpy().tolist()
+    assert labels == [["data", 4, 0.1], ["data", 4, 0.2], ["data", 5, 0.1], ["data", 5, 0.2]]
     assert len(fits.diverged) == 0
 
 
@@ -534,6 +547,8 @@ MLP_FOR = NETWORKS["mlp"]
     [
         ({"seeds": []}, "at least one seed"),
         ({"penalties": {}}, "at least one penalty"),
+        ({"data": {}}, "at least one data set"),
+        ({"lr": [0.1, 0.1]}, "Each learning rate must occur once, but 0.1 occurs again"),
         ({"seeds": [1, 2, 1]}, "Each seed must occur once, but 1 occurs again"),
         ({"penalties": [L1(0.1), L1(0.1)]}, "Each penalty must occur once, but 'L1"),
         ({"penalties": [L1(0.1), Exponential(0.1)]}, "must be of one kind; got Exponential, L1"),

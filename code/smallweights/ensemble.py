@@ -184,13 +184,15 @@ def _evenly(items: list, most: int) -> list[list]:
 
 def _grid(data: object, penalties: object, lrs: Sequence[float], seeds: Sequence[int]) -> Grid:
     sources = data if isinstance(data, Mapping) else {"data": data}
-    labels = list(penalties) if isinstance(penalties, Mapping) else [str(p) for p in penalties]
-    given = penalties.values() if isinstance(penalties, Mapping) else penalties
+    named = (
+        penalties.items() if isinstance(penalties, Mapping) else [(str(p), p) for p in penalties]
+    )
+    labels = [label for label, _ in named]
     _check_distinct({"seed": seeds, "penalty": labels, "data set": sources, "learning rate": lrs})
     rows, splits, chosen = [], [], []
     for lr, (label, source), seed in product(lrs, sources.items(), seeds):
         shared = _for_seed(source, seed)
-        for name, penalty in zip(labels, given, strict=True):
+        for name, penalty in named:
             rows.append({"data": label, "seed": seed, "penalty": name, "lr": lr})
             splits.append(shared)
             chosen.append(_for_seed(penalty, seed))
