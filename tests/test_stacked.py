@@ -31,10 +31,12 @@ from smallweights import (
     load,
     noisy_sine,
     split,
+    stacked,
 )
 from smallweights.stacked import Chunk, train_chunk
 
 F64 = torch.float64
+CPU = torch.device("cpu")
 DEVICES = ["cpu", *["cuda"] * torch.cuda.is_available()]
 DIGITS = load("digits")
 NETWORKS = {
@@ -128,10 +130,29 @@ def test_chunks_are_no_larger_than_asked_and_hold_each_replica_once(size):
     assert list(chain(*chunks)) == list(grid.labels.index)
 
 
+@pytest.mark.parametrize(
+    ("batch", "numbers"),
+    [(None, 4 * (64 * 6 + 6 + 6 * 10 + 10) + 2 * (6 + 10) * 24), (7, 4 * 460 + 2 * 16 * 7)],
+)
+def test_a_chunk_holds_what_fits_the_cache(monkeypatch, batch, numbers):
+    """Weights, gradients and Adam's two averages; outputs of a layer and what comes back."""
+    network = MLP((64, 6, 10), seed=0, dtype=F64)
+    for room, size in ((8 * 3 * numbers, 3), (8 * 3 * numbers - 1, 2), (1, 1)):
+        monkeypatch.setitem(stacked.CHUNK_BYTES, "cpu", room)
+        assert stacked.chunk_size(network, digits(0), Training(batch=batch), CPU) == size
+
+
 def test_a_chunk_has_the_data_of_each_seed_once():
     grid = ensemble._grid(digits, NETS, [0.1], (3, 1))
     chunk = grid.chunk(NETWORKS["mlp"], [0, 1, 2, 3], Training())
     assert [id(data) for data in chunk.data] == [id(grid.splits[k]) for k in (0, 2)]
+
+
+@pytest.mark.parametrize(("data", "copies"), [(digits(0), 1), (digits, 2)])
+def test_data_that_all_replicas_share_are_held_once(data, copies):
+    grid = ensemble._grid(data, NETS, [0.1], (3, 1))
+    held = stacked._StackedData(grid.chunk(NETWORKS["mlp"], [0, 1, 2, 3], Training(batch=7)), CPU)
+    assert {len(tensor) for part in held.parts.values() for tensor in part} == {copies}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -284,9 +305,6 @@ def assert_bit_equal(fits, other):
     for name in fits.weights:
         assert torch.equal(fits.weights[name], other.weights[name])
         assert torch.equal(fits.best_weights[name], other.best_weights[name])
-
-
-CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
@@ -527,9 +545,10 @@ def test_best_network_of_a_run_that_overfits_is_an_earlier_one(fits):
     assert fits.replicas.best_step[1] < 6
 
 
-@pytest.mark.parametrize("where", [{"seed": 4}, {"seed": 4, "penalty": 0.3}], ids=str)
-def test_labels_that_name_no_single_replica_are_refused(fits, where):
-    with pytest.raises(ValueError, match="give values that name one"):
+@pytest.mark.parametrize(("where", "n"), [({"seed": 4}, 2), ({"seed": 4, "penalty": 0.3}, 0)])
+def test_labels_that_name_no_single_replica_are_refused(fits, where, n):
+    expected = f"{where} names {n} replicas; give values that name one."
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         fits.model(**where)
 
 
@@ -545,25 +564,36 @@ MLP_FOR = NETWORKS["mlp"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seeds": []}, "at least one seed"),
-        ({"penalties": {}}, "at least one penalty"),
-        ({"data": {}}, "at least one data set"),
+        ({"seeds": []}, "^fit_many needs at least one seed; got none.$"),
+        ({"penalties": {}}, "^fit_many needs at least one penalty; got none.$"),
+        ({"data": {}}, "^fit_many needs at least one data set; got none.$"),
         ({"lr": [0.1, 0.1]}, "Each learning rate must occur once, but 0.1 occurs again"),
-        ({"seeds": [1, 2, 1]}, "Each seed must occur once, but 1 occurs again"),
+        (
+            {"seeds": [1, 2, 1]},
+            "^Each seed must occur once, but 1 occurs again. Penalties that read alike take labels"
+            " of their own: {label: penalty}.$",
+        ),
         ({"penalties": [L1(0.1), L1(0.1)]}, "Each penalty must occur once, but 'L1"),
         ({"penalties": [L1(0.1), Exponential(0.1)]}, "must be of one kind; got Exponential, L1"),
         ({"training": Training(batch=25)}, "batch=25 is more than the 24 training examples"),
         ({"model": lambda seed: MLP((63, 10), dtype=F64)}, "does not take inputs of shape"),
         ({"model": lambda seed: MLP((64, 9), dtype=F64)}, "data have 10 classes"),
         ({"model": lambda seed: MLP((64, 10))}, "computes in torch.float32 but the data"),
-        ({"model": lambda seed: MLP((64, 4 + seed, 10), dtype=F64)}, "one architecture"),
+        (
+            {"model": lambda seed: MLP((64, 4 + seed, 10), dtype=F64)},
+            r"^fit_many trains networks of one architecture together; got weights of shapes"
+            r" {'layers.0.weight': \(4, 64\).*} and {'layers.0.weight': \(5, 64\).*}."
+            r" Call it once for each architecture.$",
+        ),
         (
             {"model": lambda seed: nn.Sequential(MLP_FOR(seed), nn.BatchNorm1d(10, dtype=F64))},
-            "cannot stack networks with buffers",
+            r"^fit_many cannot stack networks with buffers \(batch normalization keeps some\);"
+            r" train them with fit, or use layers that keep no running statistics.$",
         ),
         (
             {"model": lambda seed: nn.Sequential(MLP_FOR(seed), nn.Dropout(0.5))},
-            "cannot stack this network .* one by one, with fit",
+            r"^torch.vmap cannot stack this network \(dropout, nn.LSTM and steps that depend on"
+            r" values are beyond it\): (?s:.*) Train its replicas one by one, with fit.$",
         ),
     ],
 )
@@ -584,7 +614,7 @@ def test_networks_trained_together_need_data_of_one_shape():
     one, other = ({"train": (n, 64), "validation": (12, 64), "test": (12, 64)} for n in (24, 30))
     expected = f"Networks trained together need data of one shape; got {one} and {other}."
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
-        train_chunk(chunk, torch.device("cpu"))
+        train_chunk(chunk, CPU)
 
 
 def test_penalty_that_leaves_the_numbers_still_names_fits_step():
