@@ -569,7 +569,7 @@ MLP_FOR = NETWORKS["mlp"]
         ({"data": {}}, "^fit_many needs at least one data set; got none.$"),
         ({"lr": [0.1, 0.1]}, "Each learning rate must occur once, but 0.1 occurs again"),
         (
-            {"seeds": [1, 2, 1]},
+            {"seeds": [2, 1, 1]},
             "^Each seed must occur once, but 1 occurs again. Penalties that read alike take labels"
             " of their own: {label: penalty}.$",
         ),
