@@ -390,7 +390,7 @@ def step_where_fit_diverges(*arguments, **options):
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("batch", [None, 7], ids=["full batch", "mini-batch"])
 def test_diverging_replica_is_named_and_leaves_the_others_alone(kind, batch):
-    training = Training(steps=60, lr=0.1, optimizer="sgd", batch=batch, record=10)
+    training = Training(steps=60, lr=0.1, optimizer="sgd", batch=batch, record=1)
     wild, tame = {"a": L2(0.01), "b": L2(1e10), "c": L2(0.02)}, dict.fromkeys("abc", L2(0.01))
     tame["c"] = L2(0.02)
     fits, calm = (
@@ -403,9 +403,9 @@ def test_diverging_replica_is_named_and_leaves_the_others_alone(kind, batch):
             NETWORKS[kind](row.seed), digits(0), L2(1e10), training, seed=row.seed, device="cpu"
         )
         assert row.diverged_at == step
-        lost = fits.history[(fits.history.replica == row.Index) & (fits.history.step >= step)]
-        assert lost.train_loss.isna().all()
-        assert len(lost) > 0
+        seen = fits.history[fits.history.replica == row.Index].set_index("step")
+        assert seen.loc[: step - 1, "train_loss"].notna().all()
+        assert seen.loc[step:, ["train_loss", "norm"]].isna().all(axis=None)
     others = [k for k, penalty in enumerate(fits.replicas.penalty) if penalty != "b"]
     pd.testing.assert_frame_equal(
         fits.history[fits.history.penalty != "b"], calm.history[calm.history.penalty != "b"]
@@ -517,6 +517,7 @@ def fits():
 def test_replicas_have_a_row_each_with_their_labels(fits):
     labels = fits.replicas[["data", "seed", "penalty"]].to_numpy().tolist()
     assert labels == [["data", 4, 0.1], ["data", 4, 0.2], ["data", 5, 0.1], ["data", 5, 0.2]]
+    assert (fits.replicas.diverged_at == -1).all()
     assert len(fits.diverged) == 0
 
 

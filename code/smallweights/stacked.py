@@ -324,7 +324,7 @@ class _StackedLog:
         self.watch(self.rows[-1]["train_loss"])
         self._look()
         steps = torch.tensor(self.steps, device=self.data.place).unsqueeze(1)
-        valid = self.alive | (steps < self.survived)
+        valid = steps < self.survived
         scores = {
             name: torch.stack([row[name].double() for row in self.rows]).where(valid, torch.nan)
             for name in self.rows[0]
