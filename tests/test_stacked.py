@@ -227,6 +227,25 @@ def test_any_depth_with_and_without_biases_is_fits(sizes, bias):
     assert_like_fit(model, digits, NETS, Training(steps=4, batch=7))
 
 
+def test_a_single_replica_is_fits():
+    def model(seed):
+        return MLP((5, 4, 1), seed=seed, dtype=F64)
+
+    assert_like_fit(model, teacher(0), {0.1: L2(0.1)}, Training(steps=3), seeds=[3])
+
+
+def test_data_without_a_validation_part_have_no_best_step():
+    data = split(DIGITS, 24, test=12, seed=0, dtype=F64)
+    fits = assert_like_fit(NETWORKS["mlp"], data, NETS, Training(steps=3))
+    assert (fits.replicas.best_step == -1).all()
+
+
+def test_of_equal_losses_the_first_is_best_as_in_fit():
+    still = Training(steps=3, lr=1e-300, optimizer="sgd")
+    fits = assert_like_fit(NETWORKS["mlp"], digits(0), NETS, still)
+    assert (fits.replicas.best_step == 0).all()
+
+
 def test_one_example_at_a_time_is_fits():
     assert_like_fit(NETWORKS["mlp"], digits(0), NETS, Training(steps=3, batch=1))
 
@@ -518,6 +537,7 @@ def test_replicas_have_a_row_each_with_their_labels(fits):
     labels = fits.replicas[["data", "seed", "penalty"]].to_numpy().tolist()
     assert labels == [["data", 4, 0.1], ["data", 4, 0.2], ["data", 5, 0.1], ["data", 5, 0.2]]
     assert (fits.replicas.diverged_at == -1).all()
+    assert (fits.replicas[["best_step", "diverged_at"]].dtypes == np.int64).all()
     assert len(fits.diverged) == 0
 
 
