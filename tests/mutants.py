@@ -24,16 +24,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGE = ROOT / "mutants"
-# The engine does not ask what network it trains: perceptrons are the fastest.
-ENGINE = ["tests/test_stacked.py", "-k", "not cnn and not lstm"]
+# The engine does not ask what network it trains: perceptrons are the fastest. Each of its modules
+# leaves out the tests that only repeat for it what another test says.
+NETWORK = "cnn or lstm"
+CHUNK = "(every_penalty and (decay or prox)) or (regression_is and (tanh or sigmoid))"
+STEP = "every_kind or every_penalty or regression_is"
+ENGINE = "tests/test_stacked.py"
 TESTS = {
     "penalties": ["tests/test_penalties.py"],
     "select": ["tests/test_select.py"],
     "measure": ["tests/test_measure.py"],
     "statistics": ["tests/test_statistics.py"],
-    "stacked": ENGINE,
-    "backprop": ENGINE,
-    "ensemble": ENGINE,
+    "stacked": [ENGINE, "-k", f"not ({NETWORK} or {CHUNK})"],
+    "backprop": [ENGINE, "-k", f"not ({NETWORK})"],
+    "ensemble": [
+        ENGINE,
+        "tests/test_storage.py::TestGoingOn",
+        "-k",
+        f"around or not ({NETWORK} or {STEP})",
+    ],
 }
 SHARE = 0.9
 # How pytest ends on a mutant that it notices: a test fails, pytest is interrupted, pytest breaks; a
@@ -48,11 +57,17 @@ SHIFTED = "a grid that is shifted by a whole cell has the same counts"
 ALIKE = "stack has made sure that these penalties are of one kind, with as many terms"
 ON_CPU = "on the processor, where the tests run, the device that is left out is the right one"
 START = "Newton's method comes to the same root from this start, or in one more step"
-PAIRS = "these are pairs, all of them: no pair is longer than another"
+PAIRS = "these are alike: none is longer than another"
 UNDERFLOW = "e to the power −1000 is zero already"
 NOTHING = "a square of strength zero may sit anywhere"
+MEMORY = "the numbers are the same, in memory that is new at each step or that nothing uses"
+LOOKS = "however many losses are looked at together, the same are seen"
+COPIES = "examples that are copied for each network give the same numbers as shared ones"
 SPLIT = "squares, others = zip(*(_split_square(term, w) for term in self.terms), {})"
 LOG_T = "log_t = torch.as_tensor(step * self.alpha, dtype=w.dtype, {}).log()"
+INPUT_GRADIENT = "self.input_gradient = None if (self.first) {} else torch.empty_like(inputs)"
+LOWEST = "self.lowest = torch.full((data.replicas,), torch.inf, {})"
+ORDERS = "epochs = (torch.stack(epoch, 1) + self.first_rows for epoch in zip(*orders, {}))"
 COLUMNS = "columns = zip(*(penalty.terms for penalty in penalties), {})"
 RECORDED = {
     ("penalties", "first = penalties[1]"): ALIKE,
@@ -89,11 +104,39 @@ RECORDED = {
         "measure",
         "_, counts = np.unique(np.floor(weights / bin_width + 1.5), return_counts=True)",
     ): SHIFTED,
+    (
+        "ensemble",
+        'groups = [list(group.index) for _, group in rows.groupby(["data", "seed"], sort=None)]',
+    ): "pandas takes None for False",
+    ("ensemble", "if width >= size:"): "a group that just fills a chunk is a chunk either way",
+    ("stacked", ORDERS.format("strict=None")): PAIRS,
+    ("stacked", ORDERS.format("strict=False")): PAIRS,
+    ("stacked", ORDERS.format("")): PAIRS,
+    ("stacked", "steps = chain.from_iterable(epoch.to(None) for epoch in epochs)"): ON_CPU,
+    ("stacked", LOWEST.format("device=None")): ON_CPU,
+    ("stacked", LOWEST.format("")): ON_CPU,
+    ("stacked", "steps = torch.tensor(self.steps, device=None).unsqueeze(1)"): ON_CPU,
+    ("stacked", "steps = torch.tensor(self.steps, ).unsqueeze(1)"): ON_CPU,
+    ("stacked", "if len(self.unseen) != 100:"): LOOKS,
+    ("stacked", "if len(self.unseen) == 101:"): LOOKS,
+    ("stacked", "shared = None"): COPIES,
+    ("backprop", "self.input_gradient = None"): MEMORY,
+    ("backprop", INPUT_GRADIENT.format("and False")): MEMORY,
+    ("backprop", INPUT_GRADIENT.format("or True")): MEMORY,
+    ("backprop", "return torch.bmm(self.weight_t, gradient, out=None)"): MEMORY,
+    ("backprop", "return torch.bmm(self.weight_t, gradient, )"): MEMORY,
 }
 
 # Only a fork server goes with torch: a process that has computed gradients cannot be forked. It
 # has imported these libraries but no tests, so that what a test file makes is the mutant's too.
-PRELOADED = ("pytest", "hypothesis.extra.numpy", "scipy.stats", "sklearn.datasets", "smallweights")
+PRELOADED = (
+    "pytest",
+    "hypothesis.extra.numpy",
+    "scipy.stats",
+    "sklearn.datasets",
+    "torch._dynamo",  # the first optimizer imports it, which takes longer than most mutants live
+    "smallweights",
+)
 SETTINGS = """\
 [mutmut]
 source_paths = src
@@ -102,6 +145,8 @@ pytest_add_cli_args_test_selection =
     {tests}
 pytest_add_cli_args =
     -pno:nbval
+    -pno:anyio
+    -pno:unraisableexception
     -Wignore::pytest.PytestAssertRewriteWarning
 process_isolation = forkserver
 forkserver_warmup = import

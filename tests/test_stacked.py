@@ -1,13 +1,15 @@
 """Many runs at once against ``fit``, replica by replica, and against PyTorch's own optimizers."""
 
 import re
-from itertools import product
+from itertools import chain, product
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from joblib import parallel_config
+from joblib import delayed, parallel_config
+from joblib.parallel import ThreadingBackend
 from torch import nn
 from torch.nn import functional
 
@@ -29,10 +31,12 @@ from smallweights import (
     load,
     noisy_sine,
     split,
+    stacked,
 )
 from smallweights.stacked import Chunk, train_chunk
 
 F64 = torch.float64
+CPU = torch.device("cpu")
 DEVICES = ["cpu", *["cuda"] * torch.cuda.is_available()]
 DIGITS = load("digits")
 NETWORKS = {
@@ -111,9 +115,44 @@ def test_every_seed_may_have_its_own_data(kind, batch):
     assert_like_fit(NETWORKS[kind], digits, NETS, training, seeds=(3, 1, 2))
 
 
+SIZES = {"small": digits(0), "per seed": digits, "large": digits(1, train=30)}
+
+
 def test_data_sets_of_several_sizes_train_side_by_side():
-    data = {"small": digits(0), "per seed": digits, "large": digits(1, train=30)}
-    assert_like_fit(NETWORKS["mlp"], data, NETS, Training(steps=4, batch=7))
+    assert_like_fit(NETWORKS["mlp"], SIZES, NETS, Training(steps=4, batch=7))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_chunks_are_no_larger_than_asked_and_hold_each_replica_once(size):
+    grid = ensemble._grid(SIZES, NETS, [0.1, 0.2], range(5))
+    chunks = grid.cut(size)
+    assert max(map(len, chunks)) <= size
+    assert list(chain(*chunks)) == list(grid.labels.index)
+
+
+@pytest.mark.parametrize(
+    ("batch", "numbers"),
+    [(None, 4 * (64 * 6 + 6 + 6 * 10 + 10) + 2 * (6 + 10) * 24), (7, 4 * 460 + 2 * 16 * 7)],
+)
+def test_a_chunk_holds_what_fits_the_cache(monkeypatch, batch, numbers):
+    """Weights, gradients and Adam's two averages; outputs of a layer and what comes back."""
+    network = MLP((64, 6, 10), seed=0, dtype=F64)
+    for room, size in ((8 * 3 * numbers, 3), (8 * 3 * numbers - 1, 2), (1, 1)):
+        monkeypatch.setitem(stacked.CHUNK_BYTES, "cpu", room)
+        assert stacked.chunk_size(network, digits(0), Training(batch=batch), CPU) == size
+
+
+def test_a_chunk_has_the_data_of_each_seed_once():
+    grid = ensemble._grid(digits, NETS, [0.1], (3, 1))
+    chunk = grid.chunk(NETWORKS["mlp"], [0, 1, 2, 3], Training())
+    assert [id(data) for data in chunk.data] == [id(grid.splits[k]) for k in (0, 2)]
+
+
+@pytest.mark.parametrize(("data", "copies"), [(digits(0), 1), (digits, 2)])
+def test_data_that_all_replicas_share_are_held_once(data, copies):
+    grid = ensemble._grid(data, NETS, [0.1], (3, 1))
+    held = stacked._StackedData(grid.chunk(NETWORKS["mlp"], [0, 1, 2, 3], Training(batch=7)), CPU)
+    assert {len(tensor) for part in held.parts.values() for tensor in part} == {copies}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -186,6 +225,29 @@ def test_any_depth_with_and_without_biases_is_fits(sizes, bias):
         return MLP(sizes, "tanh", bias=bias, seed=seed, dtype=F64)
 
     assert_like_fit(model, digits, NETS, Training(steps=4, batch=7))
+
+
+def test_a_single_replica_is_fits():
+    def model(seed):
+        return MLP((5, 4, 1), seed=seed, dtype=F64)
+
+    assert_like_fit(model, teacher(0), {0.1: L2(0.1)}, Training(steps=3), seeds=[3])
+
+
+def test_data_without_a_validation_part_have_no_best_step():
+    data = split(DIGITS, 24, test=12, seed=0, dtype=F64)
+    fits = assert_like_fit(NETWORKS["mlp"], data, NETS, Training(steps=3))
+    assert (fits.replicas.best_step == -1).all()
+
+
+def test_of_equal_losses_the_first_is_best_as_in_fit():
+    still = Training(steps=3, lr=1e-300, optimizer="sgd")
+    fits = assert_like_fit(NETWORKS["mlp"], digits(0), NETS, still)
+    assert (fits.replicas.best_step == 0).all()
+
+
+def test_one_example_at_a_time_is_fits():
+    assert_like_fit(NETWORKS["mlp"], digits(0), NETS, Training(steps=3, batch=1))
 
 
 class Foreign(nn.Module):
@@ -265,16 +327,65 @@ def assert_bit_equal(fits, other):
 
 
 @pytest.mark.parametrize(
-    ("given", "configured", "used"), [(None, {}, -1), (None, {"n_jobs": 3}, None), (2, {}, 2)]
+    ("given", "configured", "place", "used"),
+    [
+        (None, {}, "cpu", -1),
+        (None, {}, "cuda", 1),
+        (None, {"n_jobs": 3}, "cpu", None),
+        (None, {"n_jobs": 1}, "cpu", None),
+        (2, {}, "cpu", 2),
+    ],
 )
-def test_jobs_are_the_callers_else_joblibs_else_all_cores(monkeypatch, given, configured, used):
+def test_jobs_are_the_callers_else_joblibs_else_all_cores(
+    monkeypatch, given, configured, place, used
+):
     asked = []
     monkeypatch.setattr(
         ensemble, "_as_they_come", lambda _, jobs: (x for x in asked.append(jobs) or [])
     )
     with parallel_config(**configured):
-        ensemble.map_chunks(train_chunk, [], torch.device("cpu"), jobs=given)
+        ensemble.map_chunks(train_chunk, [], torch.device(place), jobs=given)
     assert asked == [used]
+
+
+def test_many_runs_take_the_callers_jobs(monkeypatch):
+    real, asked = ensemble._as_they_come, []
+    monkeypatch.setattr(
+        ensemble, "_as_they_come", lambda tasks, jobs: asked.append(jobs) or real(tasks, jobs)
+    )
+    fit_many(NETWORKS["mlp"], digits(0), [None], Training(steps=0), seeds=[0], jobs=2)
+    assert asked == [2]
+
+
+def test_double_precision_keeps_off_a_device_that_lacks_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    fits = fit_many(NETWORKS["mlp"], digits(0), [None], Training(steps=1), seeds=[0])
+    assert fits.weights["layers.0.weight"].dtype == F64
+
+
+def test_a_chunk_computes_on_one_thread_and_the_callers_threads_come_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        inside = ensemble.map_chunks(lambda *_: torch.get_num_threads(), [None], CPU, jobs=1)
+        assert (inside, torch.get_num_threads()) == ([1], before + 1)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_nothing_is_printed_unless_asked_for(capsys):
+    ensemble.map_chunks(lambda *_: None, [None], CPU, jobs=1)
+    fit_many(NETWORKS["mlp"], digits(0), [None], Training(steps=0), seeds=[0], jobs=1)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("generators", [True, False], ids=["as ready", "in rounds"])
+def test_as_many_chunks_as_jobs_train_at_a_time(monkeypatch, generators):
+    monkeypatch.setattr(ThreadingBackend, "supports_return_generator", generators)
+    met = Barrier(2)
+    tasks = [delayed(met.wait)(timeout=20)] * 2
+    assert sorted(ensemble._as_they_come(tasks, 2)) == [0, 1]
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -298,7 +409,7 @@ def step_where_fit_diverges(*arguments, **options):
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("batch", [None, 7], ids=["full batch", "mini-batch"])
 def test_diverging_replica_is_named_and_leaves_the_others_alone(kind, batch):
-    training = Training(steps=60, lr=0.1, optimizer="sgd", batch=batch, record=10)
+    training = Training(steps=60, lr=0.1, optimizer="sgd", batch=batch, record=1)
     wild, tame = {"a": L2(0.01), "b": L2(1e10), "c": L2(0.02)}, dict.fromkeys("abc", L2(0.01))
     tame["c"] = L2(0.02)
     fits, calm = (
@@ -311,9 +422,9 @@ def test_diverging_replica_is_named_and_leaves_the_others_alone(kind, batch):
             NETWORKS[kind](row.seed), digits(0), L2(1e10), training, seed=row.seed, device="cpu"
         )
         assert row.diverged_at == step
-        lost = fits.history[(fits.history.replica == row.Index) & (fits.history.step >= step)]
-        assert lost.train_loss.isna().all()
-        assert len(lost) > 0
+        seen = fits.history[fits.history.replica == row.Index].set_index("step")
+        assert seen.loc[: step - 1, "train_loss"].notna().all()
+        assert seen.loc[step:, ["train_loss", "norm"]].isna().all(axis=None)
     others = [k for k, penalty in enumerate(fits.replicas.penalty) if penalty != "b"]
     pd.testing.assert_frame_equal(
         fits.history[fits.history.penalty != "b"], calm.history[calm.history.penalty != "b"]
@@ -418,17 +529,15 @@ def _pairs(network, other):
 
 @pytest.fixture(scope="module")
 def fits():
-    training = Training(steps=6, lr=0.05, record=2)
+    training = Training(steps=6, lr=0.5, record=2)  # so large that some overfit
     return fit_many(NETWORKS["mlp"], digits, {0.1: L2(0.1), 0.2: L2(0.2)}, training, seeds=(4, 5))
 
 
 def test_replicas_have_a_row_each_with_their_labels(fits):
-    assert list(zip(fits.replicas.seed, fits.replicas.penalty, strict=True)) == [
-        (4, 0.1),
-        (4, 0.2),
-        (5, 0.1),
-        (5, 0.2),
-    ]
+    labels = fits.replicas[["data", "seed", "penalty"]].to_numpy().tolist()
+    assert labels == [["data", 4, 0.1], ["data", 4, 0.2], ["data", 5, 0.1], ["data", 5, 0.2]]
+    assert (fits.replicas.diverged_at == -1).all()
+    assert (fits.replicas[["best_step", "diverged_at"]].dtypes == np.int64).all()
     assert len(fits.diverged) == 0
 
 
@@ -438,14 +547,29 @@ def test_final_and_best_are_rows_of_the_history(fits):
     np.testing.assert_array_equal(fits.best.validation_loss, lowest)
 
 
-def test_model_is_found_by_its_labels(fits):
-    (weights, *_) = fits.model(seed=5, penalty=0.1).parameters()
-    assert torch.equal(weights, fits.weights["layers.0.weight"][2])
+BEST = {"weights": {}, "best_weights": {"best": True}}
 
 
-@pytest.mark.parametrize("where", [{"seed": 4}, {"seed": 4, "penalty": 0.3}], ids=str)
-def test_labels_that_name_no_single_replica_are_refused(fits, where):
-    with pytest.raises(ValueError, match="give values that name one"):
+@pytest.mark.parametrize(("kept", "options"), BEST.items())
+def test_model_is_found_by_its_labels(fits, kept, options):
+    (weights, *_) = fits.model(seed=4, penalty=0.2, **options).parameters()
+    assert torch.equal(weights, getattr(fits, kept)["layers.0.weight"][1])
+
+
+@pytest.mark.parametrize(("kept", "options"), BEST.items())
+def test_models_are_networks_of_their_own(fits, kept, options):
+    weights = [network.layers[0].weight for network in list(fits.models(**options))]
+    assert torch.equal(torch.stack(weights), getattr(fits, kept)["layers.0.weight"])
+
+
+def test_best_network_of_a_run_that_overfits_is_an_earlier_one(fits):
+    assert fits.replicas.best_step[1] < 6
+
+
+@pytest.mark.parametrize(("where", "n"), [({"seed": 4}, 2), ({"seed": 4, "penalty": 0.3}, 0)])
+def test_labels_that_name_no_single_replica_are_refused(fits, where, n):
+    expected = f"{where} names {n} replicas; give values that name one."
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         fits.model(**where)
 
 
@@ -461,23 +585,36 @@ MLP_FOR = NETWORKS["mlp"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seeds": []}, "at least one seed"),
-        ({"penalties": {}}, "at least one penalty"),
-        ({"seeds": [1, 2, 1]}, "Each seed must occur once, but 1 occurs again"),
+        ({"seeds": []}, "^fit_many needs at least one seed; got none.$"),
+        ({"penalties": {}}, "^fit_many needs at least one penalty; got none.$"),
+        ({"data": {}}, "^fit_many needs at least one data set; got none.$"),
+        ({"lr": [0.1, 0.1]}, "Each learning rate must occur once, but 0.1 occurs again"),
+        (
+            {"seeds": [2, 1, 1]},
+            "^Each seed must occur once, but 1 occurs again. Penalties that read alike take labels"
+            " of their own: {label: penalty}.$",
+        ),
         ({"penalties": [L1(0.1), L1(0.1)]}, "Each penalty must occur once, but 'L1"),
         ({"penalties": [L1(0.1), Exponential(0.1)]}, "must be of one kind; got Exponential, L1"),
         ({"training": Training(batch=25)}, "batch=25 is more than the 24 training examples"),
         ({"model": lambda seed: MLP((63, 10), dtype=F64)}, "does not take inputs of shape"),
         ({"model": lambda seed: MLP((64, 9), dtype=F64)}, "data have 10 classes"),
         ({"model": lambda seed: MLP((64, 10))}, "computes in torch.float32 but the data"),
-        ({"model": lambda seed: MLP((64, 4 + seed, 10), dtype=F64)}, "one architecture"),
+        (
+            {"model": lambda seed: MLP((64, 4 + seed, 10), dtype=F64)},
+            r"^fit_many trains networks of one architecture together; got weights of shapes"
+            r" {'layers.0.weight': \(4, 64\).*} and {'layers.0.weight': \(5, 64\).*}."
+            r" Call it once for each architecture.$",
+        ),
         (
             {"model": lambda seed: nn.Sequential(MLP_FOR(seed), nn.BatchNorm1d(10, dtype=F64))},
-            "cannot stack networks with buffers",
+            r"^fit_many cannot stack networks with buffers \(batch normalization keeps some\);"
+            r" train them with fit, or use layers that keep no running statistics.$",
         ),
         (
             {"model": lambda seed: nn.Sequential(MLP_FOR(seed), nn.Dropout(0.5))},
-            "cannot stack this network .* one by one, with fit",
+            r"^torch.vmap cannot stack this network \(dropout, nn.LSTM and steps that depend on"
+            r" values are beyond it\): (?s:.*) Train its replicas one by one, with fit.$",
         ),
     ],
 )
@@ -498,7 +635,7 @@ def test_networks_trained_together_need_data_of_one_shape():
     one, other = ({"train": (n, 64), "validation": (12, 64), "test": (12, 64)} for n in (24, 30))
     expected = f"Networks trained together need data of one shape; got {one} and {other}."
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
-        train_chunk(chunk, torch.device("cpu"))
+        train_chunk(chunk, CPU)
 
 
 def test_penalty_that_leaves_the_numbers_still_names_fits_step():

@@ -1,5 +1,6 @@
 """A long run survives a kill, and no damaged or foreign chunk is ever used."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -81,6 +82,12 @@ class TestGoingOn:
         )
         assert_identical(run(folder=tmp_path), first)
         assert trained == [[1, 1]]
+
+    def test_the_bar_of_a_run_that_goes_on_counts_what_is_there(self, tmp_path, capsys):
+        run(folder=tmp_path)
+        (tmp_path / "chunk-00001.safetensors").unlink()
+        run(folder=tmp_path, progress=True)
+        assert re.search(r"2/2 \[.*[\d?]chunk/s", capsys.readouterr().err)
 
     def test_a_half_written_file_is_written_anew(self, tmp_path):
         (tmp_path / "chunk-00000.safetensors.part").write_bytes(b"half a chu")

@@ -114,7 +114,6 @@ class _Layer:
         self.weight, self.gradient = self._wide(weight.detach()), self._wide(weight.grad)
         self.weight_t = self.weight.mT
         self.bias = None if bias is None else bias.detach().view(self.groups, -1, 1)
-        self.bias_gradient = None
         if bias is not None:
             self.bias_gradient = bias.grad = torch.zeros_like(bias)
         self.shape = weight.shape[:2]

@@ -187,8 +187,7 @@ class Grid:
     ) -> Chunk:
         """The replicas of these rows, ready to train."""
         labels = self.labels.loc[rows]
-        shared = training.batch is None and len({id(self.splits[row]) for row in rows}) == 1
-        groups = labels.drop_duplicates(["data", "seed"]).index[: 1 if shared else None]
+        groups = labels.drop_duplicates(["data", "seed"]).index
         return Chunk(
             models=[model(seed) for seed in labels.seed],
             data=[self.splits[row] for row in groups],
@@ -212,13 +211,15 @@ def _grid(
     seeds: Sequence[int],
 ) -> Grid:
     sources = data if isinstance(data, Mapping) else {"data": data}
-    labels = list(penalties) if isinstance(penalties, Mapping) else [str(p) for p in penalties]
-    given = list(penalties.values() if isinstance(penalties, Mapping) else penalties)
+    named = (
+        penalties.items() if isinstance(penalties, Mapping) else [(str(p), p) for p in penalties]
+    )
+    labels = [label for label, _ in named]
     _check_distinct({"seed": seeds, "penalty": labels, "data set": sources, "learning rate": lrs})
     rows, splits, chosen = [], [], []
     for lr, (label, source), seed in product(lrs, sources.items(), seeds):
         shared = _for_seed(source, seed)
-        for name, penalty in zip(labels, given, strict=True):
+        for name, penalty in named:
             rows.append({"data": label, "seed": seed, "penalty": name, "lr": lr})
             splits.append(shared)
             chosen.append(_for_seed(penalty, seed))
@@ -258,7 +259,7 @@ def map_chunks(
     kept = None if folder is None else ChunkFolder(folder, chunks, place)
     done = {} if kept is None else kept.read()
     left = [i for i in range(len(chunks)) if i not in done]
-    if jobs is None and get_active_backend()[1] in (None, 1):  # nobody configured joblib
+    if jobs is None and get_active_backend()[1] is None:  # nobody configured joblib
         jobs = -1 if place.type == "cpu" else 1
     threads = torch.get_num_threads()
     try:

@@ -265,9 +265,9 @@ class _StackedLog:
         self.rows: list[Stacked] = []
         self.best = {name: w.detach().clone() for name, w in network.weights.items()}
         self.lowest = torch.full((data.replicas,), torch.inf, device=data.place)
-        self.best_step = torch.full((data.replicas,), -1, device=data.place)
-        self.alive = torch.ones(data.replicas, dtype=torch.bool, device=data.place)
-        self.survived = torch.zeros(data.replicas, dtype=torch.long, device=data.place)
+        self.best_step = torch.full_like(self.lowest, -1, dtype=torch.long)
+        self.alive = torch.ones_like(self.lowest, dtype=torch.bool)
+        self.survived = torch.zeros_like(self.best_step)
         self.unseen: list[Tensor] = []
 
     def watch(self, losses: Tensor) -> None:
@@ -312,7 +312,7 @@ class _StackedLog:
         }
 
     def _per_replica(self, tensors: list[Tensor]) -> Tensor:
-        zero = torch.zeros(self.data.replicas, device=self.data.place)
+        zero = torch.zeros_like(self.lowest)
         return sum((tensor.flatten(1).sum(1) for tensor in tensors), zero)
 
     def _keep_best(self, step: int, losses: Tensor) -> None:
@@ -327,7 +327,7 @@ class _StackedLog:
         self.watch(self.rows[-1]["train_loss"])
         self._look()
         steps = torch.tensor(self.steps, device=self.data.place).unsqueeze(1)
-        valid = self.alive | (steps < self.survived)
+        valid = steps < self.survived
         scores = {
             name: torch.stack([row[name].double() for row in self.rows]).where(valid, torch.nan)
             for name in self.rows[0]
