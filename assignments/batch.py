@@ -1,0 +1,135 @@
+"""Grade all that was handed in: run it in parallel, judge it with nbgrader, write the marks."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry, Student
+from nbgrader.converters import Autograde, GenerateFeedback, NbGraderException
+from tqdm import tqdm
+
+from judge import Judge, asked
+from kernel import Limits, Nursery, Ran, nursery, run
+from setting import assignments, convert, converter
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The columns by which each system knows a student, and what stands in them.
+SYSTEMS: dict[str, dict[str, Callable[[Student], str | None]]] = {
+    "moodle": {
+        "ID number": lambda student: student.id,
+        "First name": lambda student: student.first_name,
+        "Last name": lambda student: student.last_name,
+        "Email address": lambda student: student.email,
+    },
+    "canvas": {
+        "Student": lambda student: f"{student.last_name or student.id}, {student.first_name or ''}",
+        "ID": lambda student: "",
+        "SIS User ID": lambda student: student.id,
+        "SIS Login ID": lambda student: student.id,
+        "Section": lambda student: "",
+    },
+    "blackboard": {
+        "Last Name": lambda student: student.last_name,
+        "First Name": lambda student: student.first_name,
+        "Username": lambda student: student.id,
+    },
+}
+
+
+def grade(folder: Path, jobs: int | None = None, limits: Limits | None = None) -> list[str]:
+    """Judge every submission of a course; give the places of those that could not be read."""
+    with nursery() as kernels:
+        for name in assignments(folder):
+            _run_all(folder, name, kernels, jobs or os.cpu_count() or 1, limits or Limits())
+            _all(Autograde, folder, name, "judging")
+            _all(GenerateFeedback, folder, name, "feedback")
+    with Gradebook(f"sqlite:///{folder.resolve() / 'gradebook.db'}") as gradebook:
+        for system in SYSTEMS:
+            write_marks(gradebook, folder / f"marks_{system}.csv", system)
+    return [str(path) for path in _handed_in(folder, "*") if not _feedback(folder, path).exists()]
+
+
+def _handed_in(folder: Path, assignment: str) -> list[Path]:
+    return sorted(folder.glob(f"submitted/*/{assignment}/*.ipynb"))
+
+
+def _feedback(folder: Path, path: Path) -> Path:
+    return folder / "feedback" / path.relative_to(folder / "submitted").with_suffix(".html")
+
+
+def _run_all(folder: Path, name: str, kernels: Nursery, jobs: int, limits: Limits) -> None:
+    """Run the submissions of an assignment at the same time, and keep for the judge what came."""
+    grader = converter(Autograde, folder, name)
+    judge = Judge(config=grader.config)
+    prepared = dict(_sanitized(grader, _handed_in(folder, name)))
+
+    def work(student: str) -> Ran:
+        questions = asked(judge.reference(name), judge.draw(name, student))
+        return run(prepared[student], questions, kernels, limits)
+
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(prepared), desc=f"{name}: run") as bar:
+        for student, ran in zip(prepared, pool.map(work, prepared), strict=True):
+            Judge.ran[name, student] = ran
+            bar.update()
+
+
+def _sanitized(grader: Autograde, paths: list[Path]) -> Iterator[tuple[str, NotebookNode]]:
+    """What is handed in, with nbgrader's cells as they should be; without what has no cells."""
+    for path in paths:
+        assignment, student = path.parent.name, path.parent.parent.name
+        place = {"student": student, "assignment": assignment, "notebook": path.stem}
+        resources = {"nbgrader": {**place, "db_url": grader.coursedir.db_url}}
+        try:
+            notebook = nbformat.read(path, as_version=4)
+            for step in grader.sanitize_preprocessors:
+                notebook, resources = step(config=grader.config)(notebook, resources)
+        except Exception:  # whatever a student hands in, the others are graded
+            continue
+        yield student, notebook
+
+
+def _all(kind: type, folder: Path, name: str, what: str) -> None:
+    """Run a converter over all submissions; it goes on after one that it cannot read."""
+    bar = tqdm(total=len(_handed_in(folder, name)), desc=f"{name}: {what}")
+    with bar, suppress(NbGraderException):
+        convert(kind, folder, name, post_convert_hook=lambda **_: bar.update())
+
+
+# The marks
+
+
+def write_marks(gradebook: Gradebook, path: Path, system: str) -> None:
+    """Write a CSV file that a course system imports: a row for each student, by name.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front. What was not
+    handed in has no mark.
+    """
+    given = sorted(gradebook.assignments, key=lambda assignment: assignment.name)
+    about = SYSTEMS[system]
+    rows = [[*about, *(assignment.name for assignment in given)]]
+    if system == "canvas":
+        rows.append(["Points Possible", *[""] * 4, *(f"{a.max_score:g}" for a in given)])
+    for student in gradebook.students:
+        marks = [_mark(gradebook, assignment.name, student.id) for assignment in given]
+        rows.append([*(_plain(tell(student)) for tell in about.values()), *marks])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _mark(gradebook: Gradebook, assignment: str, student: str) -> str:
+    try:
+        submission = gradebook.find_submission(assignment, student)
+    except MissingEntry:
+        return ""
+    return f"{max(0, submission.score - (submission.late_submission_penalty or 0)):.4g}"
+
+
+def _plain(text: str | None) -> str:
+    return f"'{text}" if text and text.startswith(FORMULA) else text or ""

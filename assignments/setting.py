@@ -1,0 +1,58 @@
+"""How nbgrader is set up for the course in a folder, and how its converters are run there."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from nbgrader.converters import Autograde, BaseConverter
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import Execute
+from sqlalchemy.exc import SAWarning
+from traitlets.config import Config
+
+from judge import Judge
+
+SETTINGS = "course.json"
+# nbgrader calls its helper alembic by name, wherever it is installed.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+# Nothing replaces a solution: the blank that the page shows stands above it.
+NO_STUB = Config({"ClearSolutions": {"code_stub": {"python": ""}}})
+
+
+def configure(c: Config, folder: Path) -> Config:
+    """Set nbgrader up for the course in a folder, with the judge in place of its Execute."""
+    settings = json.loads((folder / SETTINGS).read_text())
+    c.CourseDirectory.root = str(folder.resolve())
+    c.CourseDirectory.course_id = "small_weights"
+    c.merge(NO_STUB)
+    c.OverwriteCells.add_missing_cells = True
+    steps = Autograde.autograde_preprocessors.default_args[0]
+    c.Autograde.autograde_preprocessors = [Judge if s is Execute else s for s in steps]
+    c.Judge.update(course=str(folder.resolve()), **settings)
+    return c
+
+
+def assignments(folder: Path) -> list[str]:
+    """The names of a course's assignments."""
+    return sorted(path.parent.name for path in folder.glob("source/*/*.ipynb"))
+
+
+def converter(
+    kind: type[BaseConverter], folder: Path, assignment: str, **how: object
+) -> BaseConverter:
+    """One of nbgrader's converters, for what all students have of an assignment."""
+    config = configure(Config(), folder)
+    config.CourseDirectory.update(assignment_id=assignment, student_id="*")
+    config[kind.__name__].force = True
+    return kind(coursedir=CourseDirectory(config=config), config=config, **how)
+
+
+def convert(kind: type[BaseConverter], folder: Path, assignment: str, **how: object) -> None:
+    """Run one of nbgrader's converters; what it warns of inside its own database is its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)
+        converter(kind, folder, assignment, **how).start()
