@@ -31,7 +31,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade
 from traitlets import Bool, Unicode
 
-from inside import packed
+from inside import numbers, packed
 from kernel import Ran, nursery, run
 
 HIDDEN = ("cases", "constants", "accepts", "parts")
@@ -100,13 +100,13 @@ class Reference:
         """What the solution answers to these cases, or with these constants."""
         if question.cases:
             answer = self.shell.ev(question.expression)
-            return np.array([np.array(answer(*copy.deepcopy(case)), float) for case in drawn])
+            return np.array([numbers(answer(*copy.deepcopy(case))) for case in drawn], float)
         stated, *others = question.cells
         self._run(stated)
         self.shell.push(drawn)
         for source in others:
             self._run(source)
-        return np.array(self.shell.ev(question.expression), float)
+        return np.array(numbers(self.shell.ev(question.expression)), float)
 
 
 def is_constants(cell: NotebookNode) -> bool:
@@ -172,9 +172,9 @@ def _marked(question: Question, right: Array, found: Array, drawn: list | dict) 
         known = ", ".join(f"{name} = {value!r}" for name, value in drawn.items())
         why = f"not the answer for {known or 'these constants'}."
         parts = right
-    if not question.parts:
-        return Verdict(0, why)
     good = parts.all(axis=1)
+    if not (question.parts and good.any()):
+        return Verdict(0, why)
     wrong = ", ".join(str(number) for number, well in enumerate(good, start=1) if not well)
     share = float(question.points * good.mean())
     return Verdict(share, f"{good.sum()} of {len(good)} parts right, and not part {wrong}: {why}")

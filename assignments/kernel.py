@@ -79,7 +79,7 @@ class Nursery:
             [sys.executable, "-c", "import sys, inside; inside.main(sys.argv[1])", str(folder)],
             cwd=folder,
             env={"PATH": os.defpath, "HOME": str(folder), "PYTHONPATH": str(folder)}
-            | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+            | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JOBLIB_MULTIPROCESSING": "0"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
