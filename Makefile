@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-matrix lint screenshots lighthouse mutants bench results lab notebooks pins clean
+.PHONY: help book test test-matrix lint screenshots lighthouse mutants bench results lab notebooks assignments pins clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -69,8 +69,13 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter-lab --ServerApp.root_dir=book
 
 notebooks: $(READY)  ## execute every notebook anew, normalize it, rewrite the index of claims
+	$(BIN)/python assignments/course.py pages
 	$(BIN)/python tests/notebooks.py execute
 	$(BIN)/python tests/claims.py
+
+assignments: $(READY)  ## write a course for nbgrader; with STUDENTS=roster.csv SEED=7 a variant for each
+	$(BIN)/python assignments/course.py release \
+	  $(if $(STUDENTS),--students "$(STUDENTS)") $(if $(SEED),--seed "$(SEED)")
 
 pins: $(READY)  ## compile requirements.txt anew from the ranges in pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --all-extras --strip-extras --no-header --no-annotate \
