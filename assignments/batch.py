@@ -43,25 +43,24 @@ SYSTEMS: dict[str, dict[str, Callable[[Student], str | None]]] = {
 }
 
 
-def grade(folder: Path, jobs: int | None = None, limits: Limits | None = None) -> list[str]:
-    """Judge every submission of a course; give the places of those that could not be read."""
+def grade(folder: Path, jobs: int | None = None, limits: Limits | None = None) -> list[Path]:
+    """Judge every submission of a course; give those that could not be read."""
     with nursery() as kernels:
         for name in assignments(folder):
             _run_all(folder, name, kernels, jobs or os.cpu_count() or 1, limits or Limits())
-            _all(Autograde, folder, name, "judging")
+            with suppress(NbGraderException):  # it has gone on after what it could not read
+                _all(Autograde, folder, name, "judge")
             _all(GenerateFeedback, folder, name, "feedback")
     with Gradebook(f"sqlite:///{folder.resolve() / 'gradebook.db'}") as gradebook:
         for system in SYSTEMS:
             write_marks(gradebook, folder / f"marks_{system}.csv", system)
-    return [str(path) for path in _handed_in(folder, "*") if not _feedback(folder, path).exists()]
+    graded = folder / "autograded"
+    handed_in = _handed_in(folder, "*")
+    return [p for p in handed_in if not (graded / p.relative_to(folder / "submitted")).exists()]
 
 
 def _handed_in(folder: Path, assignment: str) -> list[Path]:
     return sorted(folder.glob(f"submitted/*/{assignment}/*.ipynb"))
-
-
-def _feedback(folder: Path, path: Path) -> Path:
-    return folder / "feedback" / path.relative_to(folder / "submitted").with_suffix(".html")
 
 
 def _run_all(folder: Path, name: str, kernels: Nursery, jobs: int, limits: Limits) -> None:
@@ -96,9 +95,8 @@ def _sanitized(grader: Autograde, paths: list[Path]) -> Iterator[tuple[str, Note
 
 
 def _all(kind: type, folder: Path, name: str, what: str) -> None:
-    """Run a converter over all submissions; it goes on after one that it cannot read."""
-    bar = tqdm(total=len(_handed_in(folder, name)), desc=f"{name}: {what}")
-    with bar, suppress(NbGraderException):
+    """Run a converter over all submissions."""
+    with tqdm(total=len(_handed_in(folder, name)), desc=f"{name}: {what}") as bar:
         convert(kind, folder, name, post_convert_hook=lambda **_: bar.update())
 
 

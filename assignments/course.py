@@ -130,6 +130,7 @@ def release(
     known.write_text(json.dumps({"seed": seed or old, "personal": bool(roster)}))
     for module in HERE.glob("*.py"):
         shutil.copy(module, folder)
+    shutil.copytree(HERE / "templates", folder / "templates", dirs_exist_ok=True)
     (folder / "nbgrader_config.py").write_text(CONFIG)
     shutil.copytree(sources, folder / "source", dirs_exist_ok=True)
     names = assignments(folder)

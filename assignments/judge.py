@@ -87,11 +87,10 @@ class Reference:
     def _add(self, cell: NotebookNode, cells: tuple[str, ...]) -> None:
         names = self.shell.user_ns
         hidden = {name: names.pop(name) for name in HIDDEN if name in names}
-        visible, *_ = cell.source.split("# BEGIN HIDDEN TESTS")
         self.questions[cell.metadata.nbgrader.grade_id] = Question(
             cell.metadata.nbgrader.grade_id,
             cell.metadata.nbgrader.points,
-            visible.strip().splitlines()[-1],
+            visible(cell).splitlines()[-1],
             cells if "constants" in hidden else (),
             **hidden,
         )
@@ -112,6 +111,11 @@ class Reference:
 def is_constants(cell: NotebookNode) -> bool:
     """Whether a cell has the constants that another student has otherwise."""
     return "constants" in cell.metadata.get("tags", [])
+
+
+def visible(cell: NotebookNode) -> str:
+    """What students see of a test cell."""
+    return cell.source.split("# BEGIN HIDDEN TESTS")[0].strip()
 
 
 def stated(constants: dict[str, object]) -> str:
@@ -190,16 +194,17 @@ def _told(case: object, answer: object) -> str:
 
 def shown(question: Question, verdict: Verdict) -> NotebookNode:
     """The output that gives nbgrader the points, and the student the sentence."""
-    state = {0: "wrong", question.points: "right"}.get(verdict.points, "partly right")
+    state = {0: "wrong", question.points: "right"}.get(verdict.points, "part")
     points = f"{verdict.points:.3g} of {question.points:g} points"
     html = f'<p class="verdict {state}"><strong>{points}:</strong> {escape(verdict.sentence)}</p>'
     data = {"text/plain": repr(float(verdict.points)), "text/html": html}
-    return new_output("execute_result", data=data, execution_count=None)
+    told = {"sentence": verdict.sentence}
+    return new_output("execute_result", data=data, metadata=told, execution_count=None)
 
 
-@lru_cache(maxsize=1)
+@lru_cache
 def reference(path: Path) -> Reference:
-    """The reference of a source notebook; kept, because the next submission has the same."""
+    """The reference of a source notebook; kept for the submissions to come."""
     return Reference(path)
 
 
@@ -229,6 +234,7 @@ class Judge(NbGraderPreprocessor):
                 cell.outputs = ran.outputs.get(index, [])
                 if is_grade(cell) and cell.metadata.nbgrader.grade_id in truth.questions:
                     cell.outputs = [self.verdict(cell, truth, draw, ran)]
+                    cell.source = visible(cell)  # students see this notebook, as feedback
         return nb, resources
 
     def reference(self, assignment: str) -> Reference:

@@ -8,15 +8,18 @@ import sys
 import warnings
 from pathlib import Path
 
-from nbgrader.converters import Autograde, BaseConverter
+import nbgrader
+from nbgrader.converters import Autograde, BaseConverter, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import Execute
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
+from feedback import Feedback
 from judge import Judge
 
 SETTINGS = "course.json"
+TEMPLATES = str(Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates")
 # nbgrader calls its helper alembic by name, wherever it is installed.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # Nothing replaces a solution: the blank that the page shows stands above it.
@@ -32,6 +35,9 @@ def configure(c: Config, folder: Path) -> Config:
     c.OverwriteCells.add_missing_cells = True
     steps = Autograde.autograde_preprocessors.default_args[0]
     c.Autograde.autograde_preprocessors = [Judge if s is Execute else s for s in steps]
+    c.GenerateFeedback.preprocessors = [*GenerateFeedback.preprocessors.default_args[0], Feedback]
+    c.HTMLExporter.update(template_name="marks", template_file="marks.html.j2")
+    c.HTMLExporter.extra_template_basedirs = [str(folder.resolve() / "templates"), TEMPLATES]
     c.Judge.update(course=str(folder.resolve()), **settings)
     return c
 
