@@ -164,19 +164,17 @@ def judged(question: Question, expected: Array, drawn: list | dict, reply: dict)
 
 
 def _marked(question: Question, right: Array, found: Array, drawn: list | dict) -> Verdict:
-    right = right.reshape(len(right), -1) if right.ndim else right.reshape(1, 1)
-    if right.all():
+    rows = right if question.cases else right[None]
+    rows = rows.reshape(len(rows), *(rows.shape[1:2] or (1,)), -1).all(axis=2)  # (cases, parts)
+    if rows.all():
         return Verdict(question.points, "right.")
+    fine, good = rows.all(axis=1), rows.all(axis=0)
     if question.cases:
-        fine = right.all(axis=1)
         case = int(np.argmin(fine))
         why = f"right in {fine.sum()} of {len(fine)} cases. {_told(drawn[case], found[case])}"
-        parts = right.reshape(found.shape).all(axis=0).reshape(*found.shape[1:2], -1)
     else:
         known = ", ".join(f"{name} = {value!r}" for name, value in drawn.items())
         why = f"not the answer for {known or 'these constants'}."
-        parts = right
-    good = parts.all(axis=1)
     if not (question.parts and good.any()):
         return Verdict(0, why)
     wrong = ", ".join(str(number) for number, well in enumerate(good, start=1) if not well)
