@@ -46,16 +46,23 @@ class Beneath(ctypes.Structure):
     _fields_ = [("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32)]
 
 
+def landlock() -> int:
+    """The version of Landlock that the system has, 0 for none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, ctypes.CDLL(None).syscall(CREATE, None, 0, 1))
+
+
 def wall_in(readable: list[str], writable: list[str]) -> int:
     """Leave this process no files but these, no network, and no signals to others.
 
-    Gives the version of Landlock that the system has, 0 for none: then nothing is forbidden.
+    Gives the version of Landlock; 0, where the system has none, means that nothing is forbidden.
     The walls cannot be taken down again, and the children of the process are within them.
     """
-    call = ctypes.CDLL(None, use_errno=True).syscall
-    version = call(CREATE, None, 0, 1) if sys.platform == "linux" else 0
-    if version < 1:
+    version = landlock()
+    if not version:
         return 0
+    call = ctypes.CDLL(None, use_errno=True).syscall
     everything = FILES[max(known for known in FILES if known <= version)]
     rules = Ruleset(everything, TCP * (version >= 4), ABSTRACT_SOCKETS_AND_SIGNALS * (version >= 6))
     size = 8 * (1 + (version >= 4) + (version >= 6))

@@ -1,26 +1,30 @@
 """Assignments: in step with the pages, graded by nbgrader itself, and proof against tricks."""
 
+import contextlib
 import csv
+import io
 import json
 import re
-from pathlib import Path
+import shutil
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.api import Gradebook
 from nbgrader.plugins import CsvExportPlugin
 
 import course
-from batch import grade
+import inside
+from batch import grade, write_marks
 from browser import HTML
 from inside import numbers, packed, unpacked
 from judge import Draw, Question, asked, is_constants, judged, reference
 from kernel import Limits, nursery, run
 from notebooks import BOOK, normal_form
 from test_exercises import CHAPTERS
+from test_house import Requests
 
 SOURCES = course.HERE / "source"
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
@@ -40,6 +44,16 @@ def texts(cells):
 
 def name_of(cell):
     return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+SOLUTIONS = {
+    chapter: {
+        name_of(cell): cell.source
+        for cell in source(chapter).cells
+        if cell.metadata.get("nbgrader", {}).get("solution")
+    }
+    for chapter in CHAPTERS
+}
 
 
 def roster(folder, *ids):
@@ -254,7 +268,6 @@ SQUARE = Question("square", 2, "f", cases=lambda rng: [[2], [3]])
         (PAIR, {}, 0, "not answered yet, or not a number."),
         (SQUARE, {"found": [4, 9]}, 2, "right."),
         (SQUARE, {"found": [4, 6]}, 0, "right in 1 of 2 cases. For [3] your answer is 6.0."),
-        (SQUARE, {"found": [4]}, 0, "the shape expected is (2,), and this has (1,)."),
         (SQUARE, {"found": [4.001, 9]}, 0, "right in 1 of 2 cases. For [2] your answer is 4.001."),
     ],
 )
@@ -301,16 +314,14 @@ def test_a_roster_that_cannot_be_used_is_refused_with_the_reason(text, says, tmp
 
 def solved(blank, chapter):
     """A notebook with the answers of the source."""
-    answers = {name_of(cell): cell.source for cell in source(chapter).cells}
-    return answered(blank, answers, only=lambda cell: cell.metadata.nbgrader["solution"])
+    return answered(blank, SOLUTIONS[chapter])
 
 
-def answered(blank, answers, only=lambda cell: True):
+def answered(blank, answers):
     """A notebook with other sources in some of nbgrader's cells."""
     made = nbformat.from_dict(blank)
     for cell in made.cells:
-        if name_of(cell) in answers and only(cell):
-            cell.source = answers[name_of(cell)]
+        cell.source = answers.get(name_of(cell), cell.source)
     return made
 
 
@@ -318,3 +329,308 @@ def answered(blank, answers, only=lambda cell: True):
 def kernels():
     with nursery() as made:
         yield made
+
+
+NORMS = {  # the first of the exercises, in the order in which they stand
+    name: SOLUTIONS["norms"][name]
+    for name in (
+        "gradient",
+        "soft",
+        "step",
+        "ridge",
+        "last",
+        "own-last",
+        "prior",
+        "own-prior",
+        "capacity",
+    )
+}
+GRADIENT, SOFT, STEP = 2, 2, 3  # their points
+ALL, OWN = 20, 3
+CRASH = "import os\nos._exit(1)"
+KILLED = "import os\nos.kill(os.getpid(), 9)"
+FLOOD = "print('x' * 10**7)"
+HANG = "import time\nwhile True:\n    time.sleep(1)"
+LOOP = "import time\n\n\ndef gradient(w, l1, l2):\n    while True:\n        time.sleep(1)"
+STUBBORN = """
+import time
+while True:
+    try:
+        time.sleep(1)
+    except BaseException:
+        pass
+"""
+# Always equal, always true, and whatever the judge may ask of it.
+CHAMELEON = """
+class Right(float):
+    __eq__ = __le__ = __ge__ = lambda self, other: True
+    __ne__ = lambda self, other: False
+    __hash__ = float.__hash__
+
+def gradient(w, l1, l2):
+    return [Right(1)] * len(w)
+
+soft_threshold = own_last = own_alpha = Right(1)
+"""
+PATCHES = """
+import builtins, json
+import numpy as np
+import inside
+np.isclose = np.allclose = np.array_equal = lambda *a, **k: True
+inside.numbers = lambda value: 1.0
+inside.hand_out = lambda *a: print("2.0")
+json.dumps = lambda *a, **k: '{"found": "right", "points": 100}'
+builtins.all = builtins.any = lambda *a: True
+"""
+FORGED = """
+from IPython.display import display
+display({"text/plain": "3.0", "text/html": "<p class='verdict right'>3 of 3 points</p>"}, raw=True)
+display({"application/x-answer+json": '{"found": "right", "points": 3}'}, raw=True)
+print("3 of 3 points: right.")
+3.0
+"""
+STEALS = """
+import os, re, sys
+from pathlib import Path
+
+stolen = []
+for place in {places}:
+    for path in Path(place).rglob("*.ipynb"):
+        try:
+            stolen += re.findall("BEGIN SOLUTION.*?END SOLUTION", path.read_text(), re.S)
+        except OSError:
+            pass
+for step in (
+    lambda: __import__("smallweights.exercises.norms", fromlist="x").EXERCISES,
+    lambda: __import__("smallweights.exercises.norms", fromlist="x")._gradient,
+    lambda: Path({answers!r}).read_text(),
+    lambda: Path({folder!r}, "course.json").read_text(),
+    lambda: Path({folder!r}, "gradebook.db").read_bytes(),
+    lambda: Path("/proc", str(os.getppid()), "environ").read_bytes(),
+    lambda: os.kill(os.getppid(), 9),
+    lambda: os.listdir("/tmp"),
+):
+    try:
+        stolen.append(step())
+    except Exception:
+        pass
+assert not stolen, stolen
+"""
+
+
+def without_tests(notebook):
+    made = nbformat.from_dict(notebook)
+    made.cells = [c for c in made.cells if not str(name_of(c)).startswith("test")]
+    return made
+
+
+def with_cell(notebook, text):
+    made = nbformat.from_dict(notebook)
+    made.cells.insert(3, new_code_cell(text))
+    return made
+
+
+def forged(notebook):
+    made = with_cell(notebook, FORGED)
+    for cell in made.cells:
+        if str(name_of(cell)).startswith("test"):
+            cell.source, cell.metadata.nbgrader["points"] = FORGED, 100
+    return made
+
+
+def thief(notebook, folder):
+    answers = course.HERE.parent / "code" / "smallweights" / "exercises" / "norms.py"
+    places = [str(folder), str(course.HERE.parent)]
+    return with_cell(
+        notebook, STEALS.format(places=places, folder=str(folder), answers=str(answers))
+    )
+
+
+HALF = {name: NORMS[name] for name in ("gradient", "soft", "ridge", "prior")}
+HALF["step"] = "def taken_off(w, lr, alpha):\n    return 2 * lr * alpha * w, 0, 0"
+KINDS = {  # what becomes of a student's own blank notebook, and the points it is worth
+    "right": (lambda blank, _: answered(blank, NORMS), ALL),
+    "empty": (lambda blank, _: blank, 0),
+    "half": (lambda blank, _: answered(blank, HALF), 2 + 2 + 1 + 3 + 2),
+    "loop": (lambda blank, _: answered(blank, NORMS | {"gradient": LOOP}), ALL - GRADIENT),
+    "stuck": (lambda blank, _: answered(blank, NORMS | {"step": HANG}), ALL - STEP),
+    "stubborn": (lambda blank, _: answered(blank, NORMS | {"step": STUBBORN}), GRADIENT + SOFT),
+    "crash": (lambda blank, _: answered(blank, NORMS | {"step": CRASH}), GRADIENT + SOFT),
+    "killed": (lambda blank, _: answered(blank, NORMS | {"step": KILLED}), GRADIENT + SOFT),
+    "flood": (lambda blank, _: answered(blank, NORMS | {"step": FLOOD}), GRADIENT + SOFT),
+    "exit": (lambda blank, _: answered(blank, NORMS | {"step": "raise SystemExit"}), ALL - STEP),
+    "memory": (lambda blank, _: answered(blank, NORMS | {"step": "bytes(10**12)"}), ALL - STEP),
+    "raises": (lambda blank, _: answered(blank, NORMS | {"step": "1 / 0"}), ALL - STEP),
+    "deleted": (lambda blank, _: without_tests(answered(blank, NORMS)), ALL),
+    "forged": (lambda blank, _: forged(blank), 0),
+    "chameleon": (lambda blank, _: with_cell(blank, CHAMELEON), 0),
+    "patches": (lambda blank, _: with_cell(blank, PATCHES), 0),
+    "thief": (lambda blank, folder: thief(blank, folder), 0),
+}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A course in which students of all kinds have handed in, graded; and what was unreadable."""
+    folder = tmp_path_factory.mktemp("graded")
+    shutil.copytree(SOURCES / "norms", folder / "sources" / "norms")
+    students = roster(folder, *KINDS, "neighbour", "broken")
+    course.release(folder / "course", students, "7", folder / "sources")
+    folder = folder / "course"
+    variants = {name: read(folder / "personal" / name / "norms" / "norms.ipynb") for name in KINDS}
+    for name, (made, _) in KINDS.items():
+        hand_in(folder, name, nbformat.writes(made(variants[name], folder)))
+    hand_in(folder, "neighbour", nbformat.writes(answered(variants["right"], NORMS)))
+    hand_in(folder, "broken", "this is no notebook")
+    return folder, grade(folder, 6, Limits(cell_seconds=15))
+
+
+def hand_in(folder, student, text, assignment="norms"):
+    place = folder / "submitted" / student / assignment
+    place.mkdir(parents=True)
+    (place / f"{assignment}.ipynb").write_text(text)
+
+
+def marks(folder, assignment="norms"):
+    """The points that nbgrader's gradebook has for each student."""
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as gradebook:
+        return {
+            each.student.id: each.score for each in gradebook.assignment_submissions(assignment)
+        }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_submission_has_the_points_that_it_is_worth(kind, graded):
+    folder, _ = graded
+    assert marks(folder)[kind] == pytest.approx(KINDS[kind][1])
+
+
+def test_who_hands_in_a_neighbour_s_variant_has_no_points_for_its_numbers(graded):
+    folder, _ = graded
+    assert marks(folder)["neighbour"] == ALL - OWN
+
+
+def test_what_is_no_notebook_is_reported_and_stops_nothing(graded):
+    folder, unread = graded
+    assert unread == [folder / "submitted" / "broken" / "norms" / "norms.ipynb"]
+
+
+@pytest.mark.skipif(not inside.landlock(), reason="the system has no Landlock")
+def test_a_thief_finds_nothing_of_the_course(graded):
+    folder, _ = graded
+    notebook = read(folder / "autograded" / "thief" / "norms" / "norms.ipynb")
+    (cell,) = (cell for cell in notebook.cells if "stolen" in cell.source)
+    assert cell.outputs == []
+
+
+def test_the_open_exercise_waits_for_a_hand(graded):
+    folder, _ = graded
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as gradebook:
+        grade = gradebook.find_grade("experiment", "norms", "norms", "right")
+        assert (grade.needs_manual_grade, grade.max_score) == (True, 6)
+
+
+def test_feedback_tells_points_and_reasons_for_each_exercise(graded):
+    folder, _ = graded
+    page = (folder / "feedback" / "half" / "norms" / "norms.html").read_text()
+    table = pd.read_html(io.StringIO(page))[0]
+    assert table["Points"].tolist()[:4] == ["2 of 2", "2 of 2", "1 of 3", "3 of 3"]
+    assert table["What the grader says"][2].startswith(
+        "1 of 3 parts right, and not part 2, 3: right"
+    )
+    assert re.search("NameError|not answered yet", table["What the grader says"][5])
+
+
+def test_feedback_shows_no_hidden_test_and_asks_no_other_server(graded):
+    folder, _ = graded
+    for page in folder.glob("feedback/*/norms/norms.html"):
+        assert "def cases" not in page.read_text()
+        assert [a for a in Requests(page).addresses if re.match("(https?:)?//", a)] == []
+
+
+# A hundred
+
+
+RIGHT = "def double(x):\n    return 2 * x"
+SMALL = f"""def double(x):
+    return ...
+
+# BEGIN SOLUTION
+{RIGHT}
+# END SOLUTION"""
+HIDDEN = """double
+# BEGIN HIDDEN TESTS
+def cases(rng):
+    return rng.uniform(size=(3, 1))
+# END HIDDEN TESTS"""
+CELL = {"schema_version": 3, "task": False, "solution": False, "grade": False, "locked": False}
+IDS = [f"s{number:03}" for number in range(100)]
+
+
+def small_course(folder):
+    """A course whose only exercise is to double a number."""
+    answer = CELL | {"grade_id": "double", "solution": True}
+    test = CELL | {"grade_id": "test", "grade": True, "locked": True, "points": 5}
+    cells = [
+        new_code_cell(SMALL, metadata={"nbgrader": answer}),
+        new_code_cell(HIDDEN, metadata={"nbgrader": test}),
+    ]
+    place = folder / "sources" / "small"
+    place.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=cells), place / "small.ipynb")
+    course.release(folder / "course", roster(folder, *IDS), "7", folder / "sources")
+    return folder / "course"
+
+
+@pytest.fixture(scope="module")
+def hundred(tmp_path_factory):
+    """A hundred submissions, every third right and one a crash, and what the bars have shown."""
+    folder = small_course(tmp_path_factory.mktemp("hundred"))
+    for number, student in enumerate(IDS):
+        blank = read(folder / "personal" / student / "small" / "small.ipynb")
+        text = RIGHT if number % 3 == 0 else CRASH if number == 50 else "double = 2"
+        hand_in(folder, student, nbformat.writes(answered(blank, {"double": text})), "small")
+    with contextlib.redirect_stderr(io.StringIO()) as bars:
+        assert grade(folder) == []
+    return folder, bars.getvalue()
+
+
+def test_a_hundred_submissions_are_graded_in_one_run(hundred):
+    folder, _ = hundred
+    expected = {student: 5 * (number % 3 == 0) for number, student in enumerate(IDS)}
+    assert marks(folder, "small") == expected
+
+
+@pytest.mark.parametrize("step", ["run", "judge", "feedback"])
+def test_a_bar_shows_how_far_the_grading_is(step, hundred):
+    _, bars = hundred
+    assert f"small: {step}: 100%" in bars
+    assert "100/100" in bars
+
+
+@pytest.mark.parametrize(
+    ("system", "known_by", "column"),
+    [
+        ("moodle", "ID number", "small"),
+        ("canvas", "SIS Login ID", "small"),
+        ("blackboard", "Username", "small"),
+    ],
+)
+def test_the_marks_for_a_course_system_are_those_that_nbgrader_exports(
+    system, known_by, column, hundred, tmp_path
+):
+    folder, _ = hundred
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as gradebook:
+        CsvExportPlugin(to=str(tmp_path / "theirs.csv")).export(gradebook)
+    theirs = pd.read_csv(tmp_path / "theirs.csv").set_index("student_id").score
+    ours = pd.read_csv(folder / f"marks_{system}.csv").set_index(known_by)[column]
+    assert ours.drop(index=np.nan, errors="ignore").to_dict() == theirs.to_dict()
+
+
+def test_no_name_in_the_marks_is_a_formula(tmp_path):
+    database = f"sqlite:///{tmp_path / 'gradebook.db'}"
+    with Gradebook(database) as gradebook:
+        gradebook.add_student("ada", first_name="=1+1", last_name="@x", email="Zoë,\n+1@x")
+        write_marks(gradebook, tmp_path / "marks.csv", "moodle")
+    with (tmp_path / "marks.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1] == ["ada", "'=1+1", "'@x", "Zoë,\n+1@x"]
