@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from nbgrader.converters import Autograde, GenerateFeedback, NbGraderException
 from tqdm import tqdm
 
 from judge import Judge, asked
-from kernel import Limits, Nursery, Ran, nursery, run
-from setting import assignments, convert, converter
+from kernel import Limits, Nursery, nursery, run
+from setting import assignments, convert, converter, quietly
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # The columns by which each system knows a student, and what stands in them.
@@ -47,7 +47,9 @@ def grade(folder: Path, jobs: int | None = None, limits: Limits | None = None) -
     """Judge every submission of a course; give those that could not be read."""
     with nursery() as kernels:
         for name in assignments(folder):
-            _run_all(folder, name, kernels, jobs or os.cpu_count() or 1, limits or Limits())
+            asyncio.run(
+                _run_all(folder, name, kernels, jobs or os.cpu_count() or 1, limits or Limits())
+            )
             with suppress(NbGraderException):  # it has gone on after what it could not read
                 _all(Autograde, folder, name, "judge")
             _all(GenerateFeedback, folder, name, "feedback")
@@ -63,20 +65,21 @@ def _handed_in(folder: Path, assignment: str) -> list[Path]:
     return sorted(folder.glob(f"submitted/*/{assignment}/*.ipynb"))
 
 
-def _run_all(folder: Path, name: str, kernels: Nursery, jobs: int, limits: Limits) -> None:
-    """Run the submissions of an assignment at the same time, and keep for the judge what came."""
+async def _run_all(folder: Path, name: str, kernels: Nursery, jobs: int, limits: Limits) -> None:
+    """Run the submissions of an assignment side by side, and keep for the judge what came."""
     grader = converter(Autograde, folder, name)
     judge = Judge(config=grader.config)
     prepared = dict(_sanitized(grader, _handed_in(folder, name)))
+    free = asyncio.Semaphore(jobs)
 
-    def work(student: str) -> Ran:
-        questions = asked(judge.reference(name), judge.draw(name, student))
-        return run(prepared[student], questions, kernels, limits)
-
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(prepared), desc=f"{name}: run") as bar:
-        for student, ran in zip(prepared, pool.map(work, prepared), strict=True):
-            Judge.ran[name, student] = ran
+    async def work(student: str) -> None:
+        async with free:
+            questions = asked(judge.reference(name), judge.draw(name, student))
+            Judge.ran[name, student] = await run(prepared[student], questions, kernels, limits)
             bar.update()
+
+    with tqdm(total=len(prepared), desc=f"{name}: run") as bar:
+        await asyncio.gather(*map(work, prepared))
 
 
 def _sanitized(grader: Autograde, paths: list[Path]) -> Iterator[tuple[str, NotebookNode]]:
@@ -85,13 +88,12 @@ def _sanitized(grader: Autograde, paths: list[Path]) -> Iterator[tuple[str, Note
         assignment, student = path.parent.name, path.parent.parent.name
         place = {"student": student, "assignment": assignment, "notebook": path.stem}
         resources = {"nbgrader": {**place, "db_url": grader.coursedir.db_url}}
-        try:
+        # Whatever a student hands in, the others are graded; nbgrader will say what was wrong.
+        with suppress(Exception), quietly():
             notebook = nbformat.read(path, as_version=4)
             for step in grader.sanitize_preprocessors:
                 notebook, resources = step(config=grader.config)(notebook, resources)
-        except Exception:  # whatever a student hands in, the others are graded
-            continue
-        yield student, notebook
+            yield student, notebook
 
 
 def _all(kind: type, folder: Path, name: str, what: str) -> None:

@@ -13,6 +13,7 @@ Without ``accepts``, right is what the solution gives for the same arguments or 
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hmac
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from nbgrader.utils import is_grade
 from traitlets import Bool, Unicode
 
 from inside import numbers, packed
-from kernel import Ran, nursery, run
+from kernel import STOPPED, Ran, nursery, run
 
 HIDDEN = ("cases", "constants", "accepts", "parts")
 HEADING = "# These are yours alone.\n"
@@ -246,11 +247,11 @@ class Judge(NbGraderPreprocessor):
     def run(self, nb: NotebookNode, truth: Reference, draw: Draw) -> Ran:
         """Run a single submission, as ``nbgrader autograde`` has them, one after the other."""
         with nursery() as kernels:
-            return run(nb, asked(truth, draw), kernels)
+            return asyncio.run(run(nb, asked(truth, draw), kernels))
 
     def verdict(self, cell: NotebookNode, truth: Reference, draw: Draw, ran: Ran) -> NotebookNode:
         """The output of a test cell."""
         question = truth.questions[cell.metadata.nbgrader.grade_id]
-        reply = ran.answers.get(question.name, {"error": "nothing was asked"})
+        reply = ran.answers.get(question.name, {"error": STOPPED})
         drawn = draw(question)
         return shown(question, judged(question, truth.expected(question, drawn), drawn, reply))

@@ -12,16 +12,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
 import zmq
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -84,18 +82,16 @@ class Nursery:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.lock = Lock()
 
     def fork(self, **how: object) -> int:
         """The process number of a new kernel."""
-        with self.lock:
-            self.process.stdin.write(json.dumps(how) + "\n")
-            self.process.stdin.flush()
-            return int(self.process.stdout.readline())
+        self.process.stdin.write(json.dumps(how) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
 
     def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+        with self.process:  # closes what it reads, whereupon it ends
+            pass
 
 
 @contextmanager
@@ -176,7 +172,7 @@ class Client(NotebookClient):
         return super().process_message(message, cell, index)
 
 
-def run(
+async def run(
     notebook: NotebookNode,
     questions: dict[str, tuple[str, object]],
     nursery: Nursery,
@@ -186,31 +182,28 @@ def run(
 
     ``questions`` maps the names of test cells to what is asked there: an expression, and the
     packed arguments to call it with, or None. After an endless loop comes the next cell; a kernel
-    that is gone, or that cannot be interrupted, answers nothing more.
+    that is gone, or talks nonsense, or cannot be interrupted, is asked nothing more.
     """
     ran = Ran()
-    with tempfile.TemporaryDirectory(prefix="kernel-") as home:
+    with tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as home:
         client = _client(notebook, nursery, home, limits)
-        problem = None
-        with client.setup_kernel(cleanup_kc=True):
-            for index, cell in enumerate(client.nb.cells):
-                if cell.cell_type != "code":
-                    continue
-                name = cell.metadata.get("nbgrader", {}).get("grade_id")
-                try:
-                    if problem:
-                        raise problem
-                    if name in questions:
-                        ran.answers[name] = _asked(client, index, *questions[name])
-                    else:
-                        client.execute_cell(cell, index)
-                        ran.outputs[index] = cell.outputs
-                except (DeadKernelError, CellTimeoutError, TooMuch) as error:
-                    problem = error
-                    client.km.provisioner.process.kill()
-                    if name in questions:
-                        ran.answers[name] = {"error": STOPPED}
+        async with client.async_setup_kernel(cleanup_kc=True):
+            with suppress(Exception):  # a kernel may say anything, once a student's code is in it
+                for index, cell in enumerate(client.nb.cells):
+                    await _step(client, index, cell, questions, ran)
+            client.km.provisioner.process.kill()
     return ran
+
+
+async def _step(client: Client, index: int, cell: NotebookNode, questions: dict, ran: Ran) -> None:
+    """Run a cell, or ask in its place."""
+    name = cell.metadata.get("nbgrader", {}).get("grade_id")
+    if name in questions:
+        ran.answers[name] = {"error": STOPPED}
+        ran.answers[name] = await _asked(client, index, *questions[name])
+    elif cell.cell_type == "code":
+        await client.async_execute_cell(cell, index)
+        ran.outputs[index] = cell.outputs
 
 
 def _client(notebook: NotebookNode, nursery: Nursery, home: str, limits: Limits) -> Client:
@@ -241,10 +234,10 @@ def _client(notebook: NotebookNode, nursery: Nursery, home: str, limits: Limits)
     return client
 
 
-def _asked(client: Client, index: int, expression: str, arguments: object) -> dict:
+async def _asked(client: Client, index: int, expression: str, arguments: object) -> dict:
     """What the kernel hands out when asked in the place of a cell."""
     client.nb.cells[index] = new_code_cell(ASK.format(expression, json.dumps(arguments)))
-    outputs = client.execute_cell(client.nb.cells[index], index).outputs
+    outputs = (await client.async_execute_cell(client.nb.cells[index], index)).outputs
     replies = [o.data[MIME] for o in outputs if MIME in o.get("data", {})]
     errors = [f"{o.ename}: {o.evalue}"[:300] for o in outputs if o.output_type == "error"]
     try:

@@ -6,13 +6,14 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbgrader
 from nbgrader.converters import Autograde, BaseConverter, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import Execute
-from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
 from feedback import Feedback
@@ -58,7 +59,14 @@ def converter(
 
 
 def convert(kind: type[BaseConverter], folder: Path, assignment: str, **how: object) -> None:
-    """Run one of nbgrader's converters; what it warns of inside its own database is its own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)
+    """Run one of nbgrader's converters."""
+    with quietly():
         converter(kind, folder, assignment, **how).start()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without warnings: those of nbgrader's database and of its notebooks are its own affair."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,5 +1,6 @@
 """Assignments: in step with the pages, graded by nbgrader itself, and proof against tricks."""
 
+import asyncio
 import contextlib
 import csv
 import io
@@ -215,7 +216,7 @@ def test_the_solutions_have_all_points_in_a_kernel(chapter, released, kernels):
         Draw("7", "ada", chapter),
     )
     blank = read(released / "personal" / "ada" / chapter / f"{chapter}.ipynb")
-    answers = run(solved(blank, chapter), asked(truth, draw), kernels).answers
+    answers = asyncio.run(run(solved(blank, chapter), asked(truth, draw), kernels)).answers
     verdicts = {
         each.name: judged(each, truth.expected(each, draw(each)), draw(each), answers[each.name])
         for each in truth.questions.values()
