@@ -88,12 +88,14 @@ def _sanitized(grader: Autograde, paths: list[Path]) -> Iterator[tuple[str, Note
         assignment, student = path.parent.name, path.parent.parent.name
         place = {"student": student, "assignment": assignment, "notebook": path.stem}
         resources = {"nbgrader": {**place, "db_url": grader.coursedir.db_url}}
-        # Whatever a student hands in, the others are graded; nbgrader will say what was wrong.
-        with suppress(Exception), quietly():
-            notebook = nbformat.read(path, as_version=4)
-            for step in grader.sanitize_preprocessors:
-                notebook, resources = step(config=grader.config)(notebook, resources)
-            yield student, notebook
+        try:
+            with quietly():
+                notebook = nbformat.read(path, as_version=4)
+                for step in grader.sanitize_preprocessors:
+                    notebook, resources = step(config=grader.config)(notebook, resources)
+        except Exception:  # whatever a student hands in, the others are graded
+            continue
+        yield student, notebook
 
 
 def _all(kind: type, folder: Path, name: str, what: str) -> None:

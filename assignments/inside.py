@@ -27,7 +27,7 @@ MODULES = {"MLP": sw.MLP, "LSTM": nn.LSTM}
 
 # Landlock, by its number of system calls and the bits of its header; see landlock(7).
 CREATE, ADD_RULE, RESTRICT = 444, 445, 446
-EXECUTE_AND_READ, ON_FILES = 0b1101, 0b1_0100_0000_0111
+EXECUTE_AND_READ, ON_FILES = 0x000D, 0xC007
 FILES = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # what each version can forbid
 TCP, ABSTRACT_SOCKETS_AND_SIGNALS = 0b11, 0b11
 NO_NEW_PRIVILEGES = 38
@@ -71,7 +71,8 @@ def wall_in(readable: list[str], writable: list[str]) -> int:
         for path in filter(os.path.exists, paths):
             place = os.open(path, os.O_PATH)
             here = allowed if os.path.isdir(path) else allowed & ON_FILES
-            call(ADD_RULE, wall, 1, ctypes.byref(Beneath(here, place)), 0)
+            if call(ADD_RULE, wall, 1, ctypes.byref(Beneath(here, place)), 0):
+                raise OSError(ctypes.get_errno(), f"Landlock refused a rule for {path}")
             os.close(place)
     ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     if call(RESTRICT, wall, 0):
@@ -93,13 +94,14 @@ def serve(connection: str, home: str, library: str, megabytes: int, seconds: int
         os.dup2(nothing, stream)
     os.environ.clear()
     os.environ |= {"HOME": home, "IPYTHONDIR": home, "MPLCONFIGDIR": home, "TMPDIR": home}
-    os.environ |= {"PATH": os.defpath, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    os.environ |= {"PATH": os.defpath, "OMP_NUM_THREADS": "1"}
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (megabytes * MEGABYTE,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_FSIZE, (100 * MEGABYTE,) * 2)
-    system = ["/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/dev", "/opt"]
-    wall_in([*system, *roots], [home, "/dev/null"])
+    system = ["/usr", "/lib", "/lib64", "/bin", "/etc", "/sys", "/dev", "/opt"]
+    about = [f"/proc/{name}" for name in (os.getpid(), "cpuinfo", "meminfo", "stat", "sys")]
+    wall_in([*system, *about, *roots], [home, "/dev/null"])
     IPKernelApp.launch_instance(["-f", connection, "--HistoryManager.hist_file=:memory:"])
 
 
