@@ -30,6 +30,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from batch import grade
+from inside import landlock
 from judge import Judge, is_constants, stated
 from kernel import Limits
 from setting import NO_STUB, SETTINGS, assignments, configure, convert
@@ -46,6 +47,10 @@ from setting import configure
 
 configure(get_config(), Path(__file__).parent)  # noqa: F821
 """
+UNGUARDED = (
+    "This system has no Landlock (Linux 5.13 or newer has it), so nothing keeps what students"
+    " hand in from your files: grade in a container that holds nothing but the course."
+)
 STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 
 
@@ -124,20 +129,22 @@ def release(
     sources: Path = HERE / "source",
 ) -> None:
     """Write a course: sources, release versions, gradebook, and a variant for each student."""
+    listed = students(roster) if roster else []
     folder.mkdir(parents=True, exist_ok=True)
     known = folder / SETTINGS
     old = json.loads(known.read_text())["seed"] if known.exists() else secrets.token_hex(8)
     known.write_text(json.dumps({"seed": seed or old, "personal": bool(roster)}))
-    for module in HERE.glob("*.py"):
-        shutil.copy(module, folder)
-    shutil.copytree(HERE / "templates", folder / "templates", dirs_exist_ok=True)
+    if folder.resolve() != HERE:  # a course takes along what it is graded by
+        for module in HERE.glob("*.py"):
+            shutil.copy(module, folder)
+        shutil.copytree(HERE / "templates", folder / "templates", dirs_exist_ok=True)
+        shutil.copytree(sources, folder / "source", dirs_exist_ok=True)
     (folder / "nbgrader_config.py").write_text(CONFIG)
-    shutil.copytree(sources, folder / "source", dirs_exist_ok=True)
     names = assignments(folder)
     for name in tqdm(names, desc="release versions"):
         convert(GenerateAssignment, folder, name)
-    if roster:
-        hand_out(folder, students(roster), names)
+    if listed:
+        hand_out(folder, listed, names)
 
 
 def hand_out(folder: Path, roster: list[dict[str, str]], names: list[str]) -> None:
@@ -188,12 +195,17 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=folder / "nbgrader.log", level=logging.WARNING)
     if known.command == "release":
-        release(known.out, known.students, known.seed)
+        try:
+            release(known.out, known.students, known.seed)
+        except (OSError, ValueError) as problem:
+            parser.error(str(problem))
         print(
             f"The course is in {known.out}: hand out what is in its folder release/"
             + (" or, for each student, in personal/." if known.students else ".")
         )
         return 0
+    if not landlock():
+        print(UNGUARDED, file=sys.stderr)
     unread = grade(known.folder, known.jobs, Limits(cell_seconds=known.seconds))
     print(
         "\n".join(f"Not graded, because it is no notebook of the course: {path}" for path in unread)
