@@ -7,6 +7,7 @@ import csv
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -46,13 +47,14 @@ SYSTEMS: dict[str, dict[str, Callable[[Student], str | None]]] = {
 def grade(folder: Path, jobs: int | None = None, limits: Limits | None = None) -> list[Path]:
     """Judge every submission of a course; give those that could not be read."""
     with nursery() as kernels:
-        for name in assignments(folder):
+        for name in filter(partial(_handed_in, folder), assignments(folder)):
             asyncio.run(
                 _run_all(folder, name, kernels, jobs or os.cpu_count() or 1, limits or Limits())
             )
             with suppress(NbGraderException):  # it has gone on after what it could not read
                 _all(Autograde, folder, name, "judge")
-            _all(GenerateFeedback, folder, name, "feedback")
+            if any(folder.glob(f"autograded/*/{name}/*.ipynb")):
+                _all(GenerateFeedback, folder, name, "feedback")
     with Gradebook(f"sqlite:///{folder.resolve() / 'gradebook.db'}") as gradebook:
         for system in SYSTEMS:
             write_marks(gradebook, folder / f"marks_{system}.csv", system)

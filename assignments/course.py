@@ -167,8 +167,7 @@ def hand_out(folder: Path, roster: list[dict[str, str]], names: list[str]) -> No
 # The commands
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command; the exit status is 1 if something could not be graded."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="course.py", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("pages", help="write the blank pages of the book from the sources")
@@ -186,6 +185,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("folder", type=Path, nargs="?", default=COURSE, help="(%(default)s)")
     command.add_argument("--jobs", type=int, help="submissions that run at the same time")
     command.add_argument("--seconds", type=int, default=60, help="time for a cell (%(default)s)")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit status is 1 if something could not be graded."""
+    parser = _parser()
     known = parser.parse_args(arguments)
     if known.command == "pages":
         for source in sorted(HERE.glob("source/*/*.ipynb")):
@@ -207,9 +212,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not landlock():
         print(UNGUARDED, file=sys.stderr)
     unread = grade(known.folder, known.jobs, Limits(cell_seconds=known.seconds))
-    print(
-        "\n".join(f"Not graded, because it is no notebook of the course: {path}" for path in unread)
-    )
+    for path in unread:
+        print(f"Not graded, because it is no notebook of the course: {path}")
     print(f"The marks are in {known.folder}/marks_*.csv, what to tell students in feedback/.")
     return bool(unread)
 

@@ -475,6 +475,7 @@ def graded(tmp_path_factory):
     """A course in which students of all kinds have handed in, graded; and what was unreadable."""
     folder = tmp_path_factory.mktemp("graded")
     shutil.copytree(SOURCES / "norms", folder / "sources" / "norms")
+    write_small_source(folder / "sources")  # nobody hands this one in
     students = roster(folder, *KINDS, "neighbour", "broken")
     course.release(folder / "course", students, "7", folder / "sources")
     folder = folder / "course"
@@ -514,6 +515,13 @@ def test_who_hands_in_a_neighbour_s_variant_has_no_points_for_its_numbers(graded
 def test_what_is_no_notebook_is_reported_and_stops_nothing(graded):
     folder, unread = graded
     assert unread == [folder / "submitted" / "broken" / "norms" / "norms.ipynb"]
+
+
+def test_what_nobody_has_handed_in_has_no_mark(graded):
+    folder, _ = graded
+    table = pd.read_csv(folder / "marks_moodle.csv").set_index("ID number")
+    assert table.loc["right", "norms"] == ALL
+    assert table["small"].isna().all()
 
 
 @pytest.mark.skipif(not inside.landlock(), reason="the system has no Landlock")
@@ -568,25 +576,25 @@ CELL = {"schema_version": 3, "task": False, "solution": False, "grade": False, "
 IDS = [f"s{number:03}" for number in range(100)]
 
 
-def small_course(folder):
-    """A course whose only exercise is to double a number."""
+def write_small_source(sources):
+    """A source whose only exercise is to double a number."""
     answer = CELL | {"grade_id": "double", "solution": True}
     test = CELL | {"grade_id": "test", "grade": True, "locked": True, "points": 5}
     cells = [
         new_code_cell(SMALL, metadata={"nbgrader": answer}),
         new_code_cell(HIDDEN, metadata={"nbgrader": test}),
     ]
-    place = folder / "sources" / "small"
-    place.mkdir(parents=True)
-    nbformat.write(new_notebook(cells=cells), place / "small.ipynb")
-    course.release(folder / "course", roster(folder, *IDS), "7", folder / "sources")
-    return folder / "course"
+    (sources / "small").mkdir(parents=True)
+    nbformat.write(new_notebook(cells=cells), sources / "small" / "small.ipynb")
 
 
 @pytest.fixture(scope="module")
 def hundred(tmp_path_factory):
     """A hundred submissions, every third right and one a crash, and what the bars have shown."""
-    folder = small_course(tmp_path_factory.mktemp("hundred"))
+    folder = tmp_path_factory.mktemp("hundred")
+    write_small_source(folder / "sources")
+    course.release(folder / "course", roster(folder, *IDS), "7", folder / "sources")
+    folder = folder / "course"
     for number, student in enumerate(IDS):
         blank = read(folder / "personal" / student / "small" / "small.ipynb")
         text = RIGHT if number % 3 == 0 else CRASH if number == 50 else "double = 2"
