@@ -22,7 +22,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book slides pdf test test-matrix binder links lint screenshots lighthouse mutants bench results lab notebooks pins sbom clean
+.PHONY: help book slides pdf test test-matrix binder links lint screenshots lighthouse mutants bench results lab notebooks assignments pins sbom clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -92,10 +92,15 @@ lighthouse: $(TESTED) book  ## score three pages by Lighthouse, which npm fetche
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter-lab --ServerApp.root_dir=book
 
-notebooks: $(READY)  ## execute every notebook anew, normalize it, rewrite the pages made from them
+notebooks: $(TESTED)  ## execute every notebook anew, normalize it, rewrite the pages made from them
+	$(BIN)/python assignments/course.py pages
 	$(BIN)/python tests/notebooks.py execute
 	$(BIN)/python tests/claims.py
 	$(BIN)/python tests/api.py
+
+assignments: $(TESTED)  ## write a course for nbgrader; with STUDENTS=roster.csv SEED=7 a variant for each
+	$(BIN)/python assignments/course.py release \
+	  $(if $(STUDENTS),--students "$(STUDENTS)") $(if $(SEED),--seed "$(SEED)")
 
 pins: $(TESTED)  ## compile both files of pins anew from the ranges in pyproject.toml
 	$(COMPILE) --extra full --extra book --upgrade-package torch==$(TORCH) \
