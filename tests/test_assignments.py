@@ -75,18 +75,22 @@ def released(tmp_path_factory):
 # Page, release and source are in step
 
 
+def page_of(chapter):
+    """The cells of the page, after the one for Colab."""
+    cells = read(BOOK / chapter / "exercises.ipynb").cells
+    assert cells[0].id == "colab"
+    return cells[1:]
+
+
 @every_chapter
 def test_the_page_is_the_source_without_what_belongs_to_the_assignment(chapter):
-    assert texts(course.page(source(chapter))) == texts(
-        read(BOOK / chapter / "exercises.ipynb").cells
-    )
+    assert texts(course.page(source(chapter))) == texts(page_of(chapter))
 
 
 @every_chapter
 def test_the_release_is_the_page_with_what_belongs_to_the_assignment(chapter, released):
     cells = read(released / "release" / chapter / f"{chapter}.ipynb").cells
-    page = read(BOOK / chapter / "exercises.ipynb").cells
-    assert texts(filter(course.is_page, cells)) == texts(page)
+    assert texts(filter(course.is_page, cells)) == texts(page_of(chapter))
     assert len(cells) == len(source(chapter).cells)
 
 
@@ -154,7 +158,7 @@ def test_the_pages_are_written_from_the_sources(tmp_path):
     nbformat.write(stale, target)
     course.write_page(SOURCES / "norms" / "norms.ipynb", target)
     assert texts(read(target).cells) == texts(course.page(source("norms")))
-    kept = [cell.get("outputs") for cell in read(BOOK / "norms" / "exercises.ipynb").cells]
+    kept = [cell.get("outputs") for cell in page_of("norms")]
     assert [cell.get("outputs") for cell in read(target).cells] == kept
 
 
