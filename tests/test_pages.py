@@ -55,8 +55,9 @@ def at_the_desk(tab):
 def in_the_dark(tab):
     """The reader's system turns dark, and the page with it: nothing changes but colours."""
     tab.emulate_media(color_scheme="dark")
-    tab.wait_for_function("document.documentElement.dataset.theme == 'dark'")
-    tab.wait_for_function("document.getAnimations().length == 0")  # some colours fade over
+    tab.wait_for_selector("html[data-theme=dark]")
+    fading = "Promise.all(document.getAnimations().map((animation) => animation.finished))"
+    tab.evaluate(f"{fading}.then(() => null)")
     return {"dark": colour_violations(tab), "desk": other_violations(tab)}
 
 

@@ -190,10 +190,13 @@ def test_a_clone_without_history_tells_no_days(history):
 @pytest.mark.parametrize("page", WRITTEN)
 def test_the_foot_of_a_page_tells_its_age_and_takes_complaints(html, page):
     (foot,) = re.findall(r'<p class="page-end">(.*?)</p>', html[page], re.DOTALL)
-    (link,) = re.findall(r'href="([^"]+)">Tell us<', foot)
-    assert link.startswith(f"{REPOSITORY}/issues/new?title=")
-    (title,) = parse_qs(urlsplit(unescape(link)).query)["title"]
-    assert title == tags(html[page])["og:title"]
+    links = [unescape(link) for link in re.findall(r'href="([^"]+)"', foot)]
+    assert {link.partition("?")[0] for link in links} == {f"{REPOSITORY}/issues/new"}
+    asked = [parse_qs(urlsplit(link).query) for link in links]
+    assert {title for ask in asked for title in ask["title"]} == {tags(html[page])["og:title"]}
+    forms = [ROOT / ".github" / "ISSUE_TEMPLATE" / ask["template"][0] for ask in asked]
+    assert len(forms) == 2
+    assert all(form.exists() for form in forms)
     source = next(
         p for p in (page.replace("html", end) for end in ("md", "ipynb")) if (ROOT / p).exists()
     )
