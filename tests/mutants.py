@@ -62,6 +62,7 @@ UNDERFLOW = "e to the power −1000 is zero already"
 NOTHING = "a square of strength zero may sit anywhere"
 MEMORY = "the numbers are the same, in memory that is new at each step or that nothing uses"
 LOOKS = "however many losses are looked at together, the same are seen"
+UNUSED = "a skeleton's own weights are never used, wherever they are"
 COPIES = "examples that are copied for each network give the same numbers as shared ones"
 SPLIT = "squares, others = zip(*(_split_square(term, w) for term in self.terms), {})"
 LOG_T = "log_t = torch.as_tensor(step * self.alpha, dtype=w.dtype, {}).log()"
@@ -120,6 +121,8 @@ RECORDED = {
     ("stacked", "if len(self.unseen) != 100:"): LOOKS,
     ("stacked", "if len(self.unseen) == 101:"): LOOKS,
     ("stacked", "shared = None"): COPIES,
+    ("stacked", ".to(None)"): ON_CPU,
+    ("stacked", "self.skeleton = copy.deepcopy(self.template).to(None).train()"): UNUSED,
     ("backprop", "self.input_gradient = None"): MEMORY,
     ("backprop", INPUT_GRADIENT.format("and False")): MEMORY,
     ("backprop", INPUT_GRADIENT.format("or True")): MEMORY,
