@@ -123,6 +123,10 @@ RECORDED = {
     ("stacked", "if len(self.unseen) != 100:"): LOOKS,
     ("stacked", "if len(self.unseen) == 101:"): LOOKS,
     ("stacked", "shared = None"): COPIES,
+    (
+        "stacked",
+        'self.run = self._call if getattr(self.template, "takes_stacks", None) else self._map',
+    ): "None is as false as False",
     ("stacked", ".to(None)"): ON_CPU,
     ("stacked", "network = _Stack(chunk, data, None)"): ON_CPU,
     (
