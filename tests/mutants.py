@@ -62,12 +62,15 @@ UNDERFLOW = "e to the power −1000 is zero already"
 NOTHING = "a square of strength zero may sit anywhere"
 MEMORY = "the numbers are the same, in memory that is new at each step or that nothing uses"
 LOOKS = "however many losses are looked at together, the same are seen"
+FUSED = "a fused optimizer takes the same steps, in fewer calls"
+UNUSED = "a skeleton's own weights are never used, wherever they are"
 COPIES = "examples that are copied for each network give the same numbers as shared ones"
 SPLIT = "squares, others = zip(*(_split_square(term, w) for term in self.terms), {})"
 LOG_T = "log_t = torch.as_tensor(step * self.alpha, dtype=w.dtype, {}).log()"
 INPUT_GRADIENT = "self.input_gradient = None if (self.first) {} else torch.empty_like(inputs)"
 LOWEST = "self.lowest = torch.full((data.replicas,), torch.inf, {})"
 ORDERS = "epochs = (torch.stack(epoch, 1) + self.first_rows for epoch in zip(*orders, {}))"
+OPTIMIZER = "optimizer = training.make_optimizer(network.trained.values(), {})"
 COLUMNS = "columns = zip(*(penalty.terms for penalty in penalties), {})"
 RECORDED = {
     ("penalties", "first = penalties[1]"): ALIKE,
@@ -120,6 +123,22 @@ RECORDED = {
     ("stacked", "if len(self.unseen) != 100:"): LOOKS,
     ("stacked", "if len(self.unseen) == 101:"): LOOKS,
     ("stacked", "shared = None"): COPIES,
+    (
+        "stacked",
+        'self.run = self._call if getattr(self.template, "takes_stacks", None) else self._map',
+    ): "None is as false as False",
+    ("stacked", ".to(None)"): ON_CPU,
+    ("stacked", "network = _Stack(chunk, data, None)"): ON_CPU,
+    (
+        "stacked",
+        "torch.stack([getattr(parts[name], field) for parts in each]).to(None)",
+    ): ON_CPU,
+    ("stacked", OPTIMIZER.format("fused=None")): FUSED,
+    ("stacked", OPTIMIZER.format("")): FUSED,
+    ("stacked", OPTIMIZER.format('fused=place.type == "mps"')): FUSED,
+    ("stacked", OPTIMIZER.format('fused=place.type != "XXmpsXX"')): FUSED,
+    ("stacked", OPTIMIZER.format('fused=place.type != "MPS"')): FUSED,
+    ("stacked", "self.skeleton = copy.deepcopy(self.template).to(None).train()"): UNUSED,
     ("backprop", "self.input_gradient = None"): MEMORY,
     ("backprop", INPUT_GRADIENT.format("and False")): MEMORY,
     ("backprop", INPUT_GRADIENT.format("or True")): MEMORY,

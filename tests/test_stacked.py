@@ -250,6 +250,12 @@ def test_one_example_at_a_time_is_fits():
     assert_like_fit(NETWORKS["mlp"], digits(0), NETS, Training(steps=3, batch=1))
 
 
+@pytest.mark.parametrize("dear", [(torch, "vmap"), (stacked, "Autograd")], ids=["map", "graph"])
+def test_perceptrons_need_neither_a_map_nor_a_graph(monkeypatch, dear):
+    monkeypatch.setattr(*dear, None)
+    assert_like_fit(NETWORKS["mlp"], digits(0), NETS, Training(steps=1))
+
+
 class Foreign(nn.Module):
     """A network that knows nothing of stacks."""
 
