@@ -31,11 +31,10 @@ def visit(chromium):
         @functools.cache
         def seen(page):
             tab = opened(chromium, f"{site}/{page}", **DESK)
-            found = at_the_desk(tab) | in_the_dark(tab) | on_a_phone(tab)
-            found["problems"] = tab.seen.problems
-            found["foreign"] = [u for u in tab.seen.requests if not u.startswith((site, "data:"))]
-            tab.context.close()
-            return found
+            with contextlib.closing(tab.context):
+                found = at_the_desk(tab) | in_the_dark(tab) | on_a_phone(tab)
+                foreign = [u for u in tab.seen.requests if not u.startswith((site, "data:"))]
+                return found | {"problems": tab.seen.problems, "foreign": foreign}
 
         yield seen
 
