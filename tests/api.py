@@ -134,8 +134,11 @@ def _is_defined(name: str) -> bool:
 
 @cache
 def _sources(path: Path, kind: str) -> list[str]:
-    """The sources of a notebook's cells; to check its form, as nbformat does, would take longer."""
-    cells = json.loads(path.read_text())["cells"]
+    """The sources of a notebook's cells, but the one for Colab, which is not plain Python.
+
+    To check the notebook's form, as nbformat does, would take longer.
+    """
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell.get("id") != "colab"]
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == kind]
 
 

@@ -57,13 +57,17 @@ RESULTS = {
     "coarse_to_fine": Result(BOOK / "tips" / "coarse_to_fine.ipynb", range(20, 120)),
     "both_norms": Result(BOOK / "tips" / "both_norms.ipynb", range(20, 120)),
 }
+BESIDE = {"aside", "remove-cell"}
 PACKAGES = ("smallweights", "torch", "numpy", "scikit-learn", "pandas")
 
 
 def experiment(path: Path) -> list[NotebookNode]:
-    """The notebook's code cells up to the one tagged ``result``, without those tagged ``aside``."""
+    """The notebook's code cells up to the one tagged ``result``.
+
+    Without those tagged ``aside``, and without the one for Colab, which no page shows.
+    """
     codes = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-    codes = [cell for cell in codes if "aside" not in cell.metadata.get("tags", [])]
+    codes = [cell for cell in codes if BESIDE.isdisjoint(cell.metadata.get("tags", []))]
     tags = [cell.metadata.get("tags", []) for cell in codes]
     ends = [number for number, names in enumerate(tags) if "result" in names]
     if len(ends) != 1 or sum("parameters" in names for names in tags[: ends[0]]) != 1:
