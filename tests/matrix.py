@@ -44,7 +44,8 @@ def run(capability: str, threads: int) -> str:
     if CAPABILITIES.index(capability) > CAPABILITIES.index(best()):
         return f"not on this processor, which has {best()} at best"
     # The budget is for the usual instruction set; the slower ones may exceed it.
-    command = [sys.executable, "-m", "pytest", "book", "-q", "--color=no", "-k", "not budget"]
+    usual = ["-n", "2", "--dist", "loadfile", "-q", "--color=no"]
+    command = [sys.executable, "-m", "pytest", "book", *usual, "-k", "not budget"]
     result = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
     if result.returncode == 0:
         return "passed"
