@@ -27,7 +27,7 @@ FORM = """<form class="hub" data-repository="{repository}" data-branch="{branch}
 <p><button>Open it</button></p>
 <p hidden>The link, to copy: <output><a></a></output></p>
 </form>
-<p>The notebooks need the book's package on the hub. Ask whoever runs the hub to install it for all,
+<p>The notebooks need the book’s package on the hub. Ask whoever runs the hub to install it for all,
 or have each student type this once in a terminal of the hub:
 <code>pip install "./{name}[full]"</code></p>
 <script>

@@ -28,13 +28,24 @@ SEPARATOR = re.compile(r",(?![^(]*\))")
 NEGATED = re.compile(r":not\([^)]*\)")
 CLASS = re.compile(r"\.(-?[a-zA-Z_][\w-]*)")
 ICON = re.compile(r'\.fa-[^{}]*:before\{content:"\\([0-9a-f]+)"')
-BAR = re.compile(r"<mo([^>]*>&#x0(?:007C|2016);)")
+BAR = re.compile(r"<mo((?: [^>]*)?)>(&#x0(?:007C|2016);)")
+FORMULA = r"<math(?:(?!</math>).)*</math>"
+JOINED = re.compile(rf"\({FORMULA}[.,;:?!)]*|{FORMULA}[.,;:?!)]+")
+BOUNDS = re.compile(r"\[([+-][\d.]+), ([+-][\d.]+)\]")
 FONT = re.compile(r'url\((\S+?)\.woff2\) format\("woff2"\),url\(\S+?\.ttf\) \S+?\)')
 
 
 def mathml(formula: str, display: str = "inline") -> str:
-    """The formula for the browser; a bar of |w| or of a norm stands close to what it encloses."""
-    return BAR.sub(r'<mo lspace="0" rspace="0"\1', convert(formula, display=display))
+    """The formula for the browser, with the bars of |w| and of norms close to what they enclose.
+
+    Bars that the formula does not ask to stretch are of one height, also where one has an index.
+    """
+
+    def bar(found: re.Match) -> str:
+        size = found[1] if "stretchy" in found[1] else found[1] + ' stretchy="false"'
+        return f'<mo lspace="0" rspace="0"{size}>{found[2]}'
+
+    return BAR.sub(bar, convert(formula, display=display))
 
 
 def write_formula(writer: HTML5Translator, node: nodes.math) -> None:
@@ -60,8 +71,9 @@ def write_displayed_formula(writer: HTML5Translator, node: nodes.math_block) -> 
 def finish_page(
     app: Sphinx, page: str, template: str, context: dict, document: nodes.document | None
 ) -> None:
-    """Tables and lists as screen readers want them."""
+    """Tables and lists as screen readers want them; what belongs together stays in one line."""
     body = re.sub(r"<th\b[^>]*></th>", "<td></td>", context.get("body", ""))
+    body = BOUNDS.sub(r"[\1,&#160;\2]", JOINED.sub(r'<span class="joined">\g<0></span>', body))
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
