@@ -7,6 +7,7 @@ tolerance of ``tests/figures.py``, and each notebook has a budget of time and me
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -96,7 +97,7 @@ class StrictCell(IPyNbCell):
 
     def format_output_compare(self, key: str, left: object, right: object) -> None:
         """Show both outputs around the place where they part; nbval would show their ends."""
-        expected, received = str(left), str(right)
+        expected, received = _in_order(left), _in_order(right)
         pairs = enumerate(zip_longest(expected, received))
         at = next(place for place, (one, other) in pairs if one != other)
         window = slice(max(0, at - 60), at + 60)
@@ -116,6 +117,11 @@ class StrictCell(IPyNbCell):
         if problem:
             self.comparison_traceback.append(f"{self.place}: {problem}")
         return problem is None
+
+
+def _in_order(output: object) -> str:
+    """The output as text; what differs in the order of its keys alone reads the same."""
+    return json.dumps(output, sort_keys=True) if isinstance(output, dict) else str(output)
 
 
 def _take_figures(outputs: list[NotebookNode]) -> list[tuple[str, str]]:

@@ -69,6 +69,7 @@ SPLIT = "squares, others = zip(*(_split_square(term, w) for term in self.terms),
 LOG_T = "log_t = torch.as_tensor(step * self.alpha, dtype=w.dtype, {}).log()"
 INPUT_GRADIENT = "self.input_gradient = None if (self.first) {} else torch.empty_like(inputs)"
 LOWEST = "self.lowest = torch.full((data.replicas,), torch.inf, {})"
+SHARES = "return wrong.sum(1).double() / torch.tensor(wrong.shape[1], {})"
 ORDERS = "epochs = (torch.stack(epoch, 1) + self.first_rows for epoch in zip(*orders, {}))"
 OPTIMIZER = "optimizer = training.make_optimizer(network.trained.values(), {})"
 COLUMNS = "columns = zip(*(penalty.terms for penalty in penalties), {})"
@@ -108,6 +109,10 @@ RECORDED = {
         "_, counts = np.unique(np.floor(weights / bin_width + 1.5), return_counts=True)",
     ): SHIFTED,
     (
+        "statistics",
+        "exact = (round(number, digits + 7) for number in (self.mean, self.low, self.high))",
+    ): "where between the printed digits and the last bits it is rounded makes no difference",
+    (
         "ensemble",
         'groups = [list(group.index) for _, group in rows.groupby(["data", "seed"], sort=None)]',
     ): "pandas takes None for False",
@@ -139,6 +144,9 @@ RECORDED = {
     ("stacked", OPTIMIZER.format('fused=place.type != "XXmpsXX"')): FUSED,
     ("stacked", OPTIMIZER.format('fused=place.type != "MPS"')): FUSED,
     ("stacked", "self.skeleton = copy.deepcopy(self.template).to(None).train()"): UNUSED,
+    ("stacked", SHARES.format("device=None")): ON_CPU,
+    ("stacked", SHARES.format("")): ON_CPU,
+    ("backprop", "with torch.autograd.set_multithreading_enabled(True):"): ON_CPU,
     ("backprop", "self.input_gradient = None"): MEMORY,
     ("backprop", INPUT_GRADIENT.format("and False")): MEMORY,
     ("backprop", INPUT_GRADIENT.format("or True")): MEMORY,

@@ -37,6 +37,7 @@ from notebooks import (
     with_first_cell,
 )
 from smallweights.explore import _encode
+from smallweights.verdict import MIME
 
 TESTS = Path(__file__).parent
 PRINTED, TABLE, FIGURE, EXPLORER, VERDICT = range(1, 6)  # the sample's code cells
@@ -139,6 +140,11 @@ def exempt_a_cell(notebook):
     code_cells(notebook)[PRINTED].metadata["tags"] = ["nbval-ignore-output"]
 
 
+def edit_evidence(notebook):
+    verdict = code_cells(notebook)[VERDICT].outputs[0].data[MIME]
+    verdict["evidence"][0]["measured"] = "+9.99 nats"
+
+
 # Each way is tried in a cell of its own; the ways of one copy hit different cells.
 COPIES: list[dict[str, tuple[Callable, int, str]]] = [
     {
@@ -165,6 +171,7 @@ COPIES: list[dict[str, tuple[Callable, int, str]]] = [
             EXPLORER,
             "0.26",
         ),
+        "verdict_number": (edit_evidence, VERDICT, "9.99"),
         "exempted_cell": (exempt_a_cell, PRINTED, "no output of the book is exempt"),
     },
 ]

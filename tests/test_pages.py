@@ -3,8 +3,10 @@
 import contextlib
 import functools
 import re
+from html import unescape
 
 import pytest
+from fontTools.ttLib import TTFont
 
 import browser
 from browser import (
@@ -19,6 +21,7 @@ from browser import (
 )
 
 FIRST, CHAPTER = 500_000, 1_500_000  # bytes that a page transfers, compressed as hosts do
+FORMULA, TAG = re.compile(r"<math.*?</math>", re.DOTALL), re.compile(r"<[^>]+>")
 every_page = pytest.mark.parametrize("page", pages())
 
 
@@ -43,6 +46,11 @@ def at_the_desk(tab):
     return {
         "bytes": sum(tab.seen.sizes.values()),
         "mute": tab.evaluate("[...document.images].filter(i => !i.alt).map(i => i.src)"),
+        "bare": tab.evaluate(
+            "[...document.querySelectorAll('.cell_output img')]"
+            ".filter(i => !i.closest('figure')?.querySelector('figcaption .caption-number'))"
+            ".map(i => i.alt)"
+        ),
         "tex": tab.evaluate(
             "[...document.querySelectorAll('math')].map(m => m.textContent)"
             ".filter(text => text.includes('\\\\') || !text)"
@@ -55,7 +63,11 @@ def in_the_dark(tab):
     """The reader's system turns dark, and the page with it: nothing changes but colours."""
     tab.emulate_media(color_scheme="dark")
     tab.wait_for_selector("html[data-theme=dark]")
-    fading = "Promise.all(document.getAnimations().map((animation) => animation.finished))"
+    # Other animations belong to what scrolls, and end when somebody scrolls to the end.
+    fading = (
+        "Promise.all(document.getAnimations().filter(a => a.timeline === document.timeline)"
+        ".map(a => a.finished))"
+    )
     tab.evaluate(f"{fading}.then(() => null)")
     return {"dark": colour_violations(tab), "desk": other_violations(tab)}
 
@@ -92,6 +104,11 @@ def test_a_phone_need_not_scroll_sideways(visit, page):
 @every_page
 def test_every_picture_has_a_text_alternative(visit, page):
     assert visit(page)["mute"] == []
+
+
+@every_page
+def test_every_figure_of_a_notebook_has_a_number_and_a_caption(visit, page):
+    assert visit(page)["bare"] == []
 
 
 @every_page
@@ -137,6 +154,16 @@ def test_formulas_are_drawn_by_the_browser_itself(book):
     assert (
         root.bounding_box()["height"] > tab.locator("math msqrt mi").first.bounding_box()["height"]
     )
+
+
+def test_the_font_of_formulas_has_every_sign_of_every_formula():
+    with TTFont(HTML / "_static" / "stix-two-math.woff") as font:
+        signs, tables = set(font.getBestCmap()), set(font.keys())
+    formulas = [math for page in pages() for math in FORMULA.findall((HTML / page).read_text())]
+    used = {ord(sign) for formula in formulas for sign in unescape(TAG.sub("", formula))}
+    assert len(formulas) > 100
+    assert "MATH" in tables
+    assert sorted(map(chr, used - signs)) == []
 
 
 def test_a_displayed_formula_stands_in_the_middle_of_its_line(book):

@@ -139,6 +139,13 @@ def test_an_interval_prints_two_digits_of_its_half_width(mean, low, high, text):
     assert str(Interval(mean, low, high, 5)) == text
 
 
+@pytest.mark.parametrize("half", [1.125, -0.325, 7.245, 0.005])
+def test_a_half_prints_alike_whatever_the_last_bits_of_its_sum(half):
+    near = [np.nextafter(half, bound) for bound in (-np.inf, np.inf)]
+    printed = {str(Interval(mean, mean - 0.5, mean + 0.5, 5)) for mean in (half, *near)}
+    assert len(printed) == 1
+
+
 @given(st.floats(-8, 4), st.floats(-1e3, 1e3))
 def test_the_last_printed_digit_is_between_a_tenth_and_a_hundredth_of_the_half_width(power, mean):
     half = 10**power

@@ -8,7 +8,7 @@ const make = (tag, name, ...content) => {
 const all = (selector) => [...document.querySelectorAll(`article.bd-article :is(${selector})`)];
 const decoded = (images) => Promise.all(images.map((image) => image.decode().catch(() => {})));
 
-/** An explorer as a figure: one frame of its strip, and the values of its knobs. */
+/** An explorer becomes one frame of its strip; its caption adds the values of its knobs. */
 function still(explorer) {
   const frame = explorer.querySelector(".explorer-frame");
   const strip = frame.querySelector("img:not([hidden])");
@@ -21,13 +21,17 @@ function still(explorer) {
     const value = knob.querySelector("select")?.value ?? knob.querySelector(".explorer-value").textContent;
     return `${knob.querySelector("label").textContent}: ${value}`;
   });
-  const caption = `One frame of a figure that turns. ${knobs.join("; ")}.`;
-  return make("figure", "still", picture, make("figcaption", "", caption));
+  const figure = explorer.closest("figure");
+  figure.classList.add("still");
+  figure.querySelector("figcaption").append(
+    make("p", "", `One frame of a figure that turns. ${knobs.join("; ")}.`),
+  );
+  explorer.replaceWith(picture);
 }
 
 async function stopAndOpen() {
   await decoded(all(".explorer img:not([hidden])"));
-  all(".explorer").forEach((explorer) => explorer.replaceWith(still(explorer)));
+  all(".explorer").forEach(still);
   all(".headerlink, .copybtn, script, colgroup, .toctree-wrapper > .caption").forEach((e) => e.remove());
   all("details").forEach((details) => (details.open = true));
   all("img").forEach((image) => (image.loading = "eager"));

@@ -53,7 +53,9 @@ class Autograd:
             weight.grad = None
         outputs = self.forward(x)
         losses, gradient = self.loss(outputs.detach(), y)
-        outputs.backward(gradient)
+        # In this thread: autograd's own has no CUDA context before its first product, and warns.
+        with torch.autograd.set_multithreading_enabled(False):
+            outputs.backward(gradient)
         for weight in self.trained.values():
             if weight.grad is None:  # the network does not use it
                 weight.grad = torch.zeros_like(weight)

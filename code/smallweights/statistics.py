@@ -37,8 +37,10 @@ class Interval:
 
     def __str__(self) -> str:
         digits = self.digits()
-        low, high = (f"{bound:+.{digits}f}" for bound in (self.low, self.high))
-        return f"{self.mean:+.{digits}f} [{low}, {high}]"
+        # A half must round alike on every machine, whatever the last bits of its sums.
+        exact = (round(number, digits + 6) for number in (self.mean, self.low, self.high))
+        mean, low, high = (f"{number:+.{digits}f}" for number in exact)
+        return f"{mean} [{low}, {high}]"
 
     def digits(self) -> int:
         """The decimals worth printing: two digits of the interval's half width."""

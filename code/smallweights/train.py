@@ -268,7 +268,7 @@ class _Log:
 def _scores(data: Split, name: str, part: Part, outputs: Tensor) -> dict[str, float]:
     scores = {f"{name}_loss": data_loss(data, outputs, part.y).item()}
     if data.task == "classification":
-        scores[f"{name}_error"] = (outputs.argmax(-1) != part.y).double().mean().item()
+        scores[f"{name}_error"] = (outputs.argmax(-1) != part.y).sum().item() / len(part.y)
     return scores
 
 
