@@ -133,10 +133,11 @@ RECORDED = {
         'self.run = self._call if getattr(self.template, "takes_stacks", None) else self._map',
     ): "None is as false as False",
     ("stacked", ".to(None)"): ON_CPU,
+    ("stacked", "training, data = chunk.training, _StackedData(chunk, None)"): ON_CPU,
     ("stacked", "network = _Stack(chunk, data, None)"): ON_CPU,
     (
         "stacked",
-        "torch.stack([getattr(parts[name], field) for parts in each]).to(None)",
+        "return torch.stack([getattr(parts[name], field) for parts in each]).to(None)",
     ): ON_CPU,
     ("stacked", OPTIMIZER.format("fused=None")): FUSED,
     ("stacked", OPTIMIZER.format("")): FUSED,
