@@ -31,21 +31,29 @@ ICON = re.compile(r'\.fa-[^{}]*:before\{content:"\\([0-9a-f]+)"')
 BAR = re.compile(r"<mo((?: [^>]*)?)>(&#x0(?:007C|2016);)")
 FORMULA = r"<math(?:(?!</math>).)*</math>"
 JOINED = re.compile(rf"\({FORMULA}[.,;:?!)]*|{FORMULA}[.,;:?!)]+")
-BOUNDS = re.compile(r"\[([+-][\d.]+), ([+-][\d.]+)\]")
+OVERLINE, WIDE = re.compile(r"<mo[^>]*>&#x0(?:00AF|2015);"), '<mo stretchy="true">&#x0203E;'
+HEADER = re.compile(
+    r'<tr style="text-align: right;">((?:\s*<th></th>)+)((?:\s*<th\b[^>]*>[^<]+</th>)+)\s*</tr>'
+    r"\s*<tr>((?:\s*<th>[^<]*</th>)+)\s*</tr>\s*</thead>"
+)
+# A page's words, outside of tags and of elements whose words are data.
+WORDS = re.compile(r"(<(script|style|pre|select)\b.*?</\2>|<[^>]*>)|[^<]+", re.DOTALL)
+SPACE = re.compile(r"(?<=\d) (?=%|pp\b|s\b|MB\b)|(?<=\[[+-])([\d.]+,) ")
 FONT = re.compile(r'url\((\S+?)\.woff2\) format\("woff2"\),url\(\S+?\.ttf\) \S+?\)')
 
 
 def mathml(formula: str, display: str = "inline") -> str:
     """The formula for the browser, with the bars of |w| and of norms close to what they enclose.
 
-    Bars that the formula does not ask to stretch are of one height, also where one has an index.
+    Bars that the formula does not ask to stretch are of one height, also where one has an index;
+    a line above a term is as long as the term.
     """
 
     def bar(found: re.Match) -> str:
         size = found[1] if "stretchy" in found[1] else found[1] + ' stretchy="false"'
         return f'<mo lspace="0" rspace="0"{size}>{found[2]}'
 
-    return BAR.sub(bar, convert(formula, display=display))
+    return OVERLINE.sub(WIDE, BAR.sub(bar, convert(formula, display=display)))
 
 
 def write_formula(writer: HTML5Translator, node: nodes.math) -> None:
@@ -72,9 +80,20 @@ def finish_page(
     app: Sphinx, page: str, template: str, context: dict, document: nodes.document | None
 ) -> None:
     """Tables and lists as screen readers want them; what belongs together stays in one line."""
-    body = re.sub(r"<th\b[^>]*></th>", "<td></td>", context.get("body", ""))
-    body = BOUNDS.sub(r"[\1,&#160;\2]", JOINED.sub(r'<span class="joined">\g<0></span>', body))
+    body = HEADER.sub(one_row, context.get("body", ""))
+    body = re.sub(r"<th\b[^>]*></th>", "<td></td>", body)
+    body = JOINED.sub(r'<span class="joined">\g<0></span>', body)
+    body = WORDS.sub(lambda part: part[1] or SPACE.sub("\\1\u00a0", part[0]), body)
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def one_row(header: re.Match) -> str:
+    """The names of a pandas table's index beside those of its columns, not in a row below them."""
+    corner, columns, names = (re.findall(r"<th\b.*?</th>", header[n]) for n in (1, 2, 3))
+    named, blank = names[: len(corner)], names[len(corner) :]
+    if len(blank) != len(columns) or set(blank) != {"<th></th>"}:
+        return header[0]
+    return f"<tr>{''.join(named + columns)}</tr></thead>"
 
 
 def keep_what_is_used(app: Sphinx, problem: Exception | None) -> None:
