@@ -26,9 +26,10 @@ TABLE = re.compile(r"(?<=% the tips\n).*?(?=% end of the tips)", re.DOTALL)
 HEAD = """# All claims and their verdicts
 
 This table is made from the notebooks: each verdict stands in the output of the cell that measured
-it, and CI recomputes it. *Open* is a claim that no experiment of this book has tested yet. The
-intervals of one claim cover together with 95 % confidence; ✓ supports the claim, ✗ opposes it,
-? decides nothing. How a verdict follows from the measurements is told in [](verdicts.md).
+it, and every run of the tests recomputes it. *Open* is a claim that no experiment of this book has
+tested yet. The intervals of one claim cover together with 95 % confidence; ✓ supports the claim,
+✗ opposes it, ? decides nothing. How a verdict follows from the measurements is told in
+[](verdicts.md).
 """
 
 
@@ -73,7 +74,7 @@ def _row(claim: str, statement: str, sources: list[str], record: dict | None) ->
         f"{says[piece['says']]} {piece['condition']}: {piece['measured']}"
         for piece in record["evidence"]
     ).replace("|", r"\|")  # as in Σ|w|, which would end the cell
-    counts = ", ".join(sorted({str(piece["n"]) for piece in record["evidence"]}))
+    counts = ", ".join(map(str, sorted({piece["n"] for piece in record["evidence"]})))
     return f"| {text} | {_link(record, PAGE)} | {effects} | {counts} |"
 
 

@@ -38,7 +38,7 @@ HEADER = re.compile(
 )
 # A page's words, outside of tags and of elements whose words are data.
 WORDS = re.compile(r"(<(script|style|pre|select)\b.*?</\2>|<[^>]*>)|[^<]+", re.DOTALL)
-SPACE = re.compile(r"(?<=\d) (?=%|pp\b|s\b|MB\b)|(?<=\[[+-])([\d.]+,) ")
+SPACE = re.compile(r"(?<=\d) (?=%|pp\b|s\b|MB\b|minutes\b)|(?<=\[[+-])([\d.]+,) ")
 FONT = re.compile(r'url\((\S+?)\.woff2\) format\("woff2"\),url\(\S+?\.ttf\) \S+?\)')
 
 

@@ -392,7 +392,7 @@ export const SETTINGS = [
   { key: "start", group: "Network", label: "seed of the weights", values: linear(0, 50, 1),
     value: 0, unit: () => "", restarts: true },
   { key: "optimizer", group: "Training", label: "optimizer", value: "momentum", options: {
-    sgd: "SGD", momentum: "with momentum", adam: "Adam" } },
+    sgd: "SGD", momentum: "momentum", adam: "Adam" } },
   { key: "lr", group: "Training", label: "learning rate", values: decades(-4, 0), value: 0.1,
     unit: () => "" },
   { key: "batch", group: "Training", label: "examples a step", value: 0,
