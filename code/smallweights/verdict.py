@@ -23,7 +23,6 @@ import pandas as pd
 from smallweights.statistics import interval
 
 MIME = "application/vnd.smallweights.verdict+json"
-LISTED = 3  # conditions that the heading of a box lists
 
 
 @dataclass(frozen=True)
@@ -175,14 +174,14 @@ class Verdict:
         }
 
     def _heading(self) -> str:
-        """The ruling as HTML, with its conditions if they fit into a heading."""
+        """The ruling as HTML, with its condition if there is but one."""
         ruling, _, conditions = self.ruling.partition(": ")
         met = sum(r.says == "supports" for r in self.readings)
-        if not conditions or met <= LISTED:
+        if not conditions or met == 1:
             return f"<strong>{escape(self.claim)} {escape(self.ruling)}</strong>"
         return (
-            f"<strong>{escape(self.claim)} {ruling} …</strong> any of the {met} conditions"
-            f" (of {len(self.readings)}) that are marked <em>supports</em> below"
+            f"<strong>{escape(self.claim)} {ruling} …</strong> it held under {met} of these"
+            f" {len(self.readings)} conditions, those marked <em>supports</em>"
         )
 
     def _html(self) -> str:
