@@ -285,6 +285,18 @@ def test_executing_again_changes_no_byte(tmp_path, monkeypatch):
     assert copy.read_bytes() == SAMPLE.read_bytes()
 
 
+def test_a_figure_that_differs_less_than_the_tests_can_tell_keeps_its_bytes(tmp_path):
+    notebook = nbformat.read(SAMPLE, as_version=4)
+    figure = figure_of(notebook)
+    image = decoded(figure["image/png"])
+    image.putpixel((0, 0), (254, 255, 255))
+    figure["image/png"] = kept = encoded(image)
+    copy = tmp_path / "nearly.ipynb"
+    nbformat.write(notebook, copy)
+    execute(copy)
+    assert figure_of(nbformat.read(copy, as_version=4))["image/png"].strip() == kept
+
+
 # The cell for Colab
 
 
