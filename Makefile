@@ -60,7 +60,7 @@ pdf: $(TESTED)  ## print the book, into _build/small-weights.pdf (minutes)
 test: lint book  ## check the code, build the book, run the tests of package, notebooks and pages
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
-test-matrix: $(TESTED)  ## run the notebooks on three instruction sets, with one and two threads
+test-matrix: $(TESTED)  ## run the notebooks as other processors compute, and with other last bits
 	$(BIN)/python tests/matrix.py
 
 binder: $(TESTED)  ## replay Binder's steps in a clean environment: size, memory, every notebook

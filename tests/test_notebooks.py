@@ -18,7 +18,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image, ImageDraw
@@ -26,6 +28,8 @@ from PIL import Image, ImageDraw
 import claims
 from figures import difference
 from frames import STRIP, split_frames
+from last_bits import shake
+from matrix import LAST_BITS
 from notebooks import (
     BOOK,
     SAMPLE,
@@ -182,11 +186,11 @@ CORRUPTIONS = [
 ]
 
 
-def run_notebooks(folder):
+def run_notebooks(folder, **variables):
     shutil.copy(BOOK / "conftest.py", folder)
     command = [sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "-p", "no:xdist"]
     command += ["-c", str(TESTS.parent / "pyproject.toml"), "--rootdir", str(TESTS.parent)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")} | variables
     return subprocess.run(
         [*command, str(folder)], capture_output=True, text=True, env=environment, cwd=folder
     )
@@ -362,6 +366,49 @@ def test_the_first_cell_fetches_the_tagged_files_and_installs_the_package_withou
     assert clone.endswith(f"git clone -q --depth 1 --branch {tag} {address} /content/book")
     assert install == "%pip install --quiet --no-deps /content/book skorch"
     assert change == "%cd -q /content/book/book/norms"
+
+
+# Other last bits
+
+PRINTS_DIGITS = """
+from smallweights import L2, MLP, Training, fit, fit_many, load, split
+digits, start = split(load("digits"), train=100), lambda seed: MLP((64, 10), seed=seed)
+norm = fit(start(0), digits, L2(0.1), Training(steps=100)).history.norm.iloc[-1]
+norms = fit_many(start, digits, [L2(0.1)], Training(steps=100), seeds=range(3)).final.norm
+---
+print(round(norm, 3), norms.round(3).to_list())
+---
+print(repr(norm))
+---
+print(norms.to_list())
+"""
+
+
+def test_a_notebook_that_prints_more_digits_than_all_devices_share_is_found(tmp_path):
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in PRINTS_DIGITS.split("---")]
+    path = tmp_path / "digits.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    execute(path)
+    assert failures(run_notebooks(tmp_path, **LAST_BITS).stdout, "digits") == ["Cell 2", "Cell 3"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_another_last_bit_is_a_neighbour_of_the_number(dtype):
+    before = torch.randn(1000, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    after = before.clone()
+    shake(after)
+    limits = np.array([np.inf, -np.inf], after.numpy().dtype)
+    up, down = (np.nextafter(before.numpy(), limit) for limit in limits)
+    moved = [after.numpy() == other for other in (up, down, before.numpy())]
+    assert np.sum(moved, 0).tolist() == [1] * 1000
+    assert np.sum(moved, 1).min() > 250
+
+
+def test_zeros_and_what_is_not_finite_keep_their_bits():
+    kept = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, torch.nan])
+    after = kept.clone()
+    shake(after)
+    assert after.view(torch.int32).tolist() == kept.view(torch.int32).tolist()
 
 
 def test_a_changed_sentence_changes_one_line():
