@@ -47,8 +47,8 @@ def linear(inputs, outputs=1, dtype=torch.float64):
 
 def quick(data=TEACHER, **options):
     defaults = {"alphas": [1e-3, 1e-2, 0.1], "finer": False, "seeds": [0, 1], "folds": 3}
-    training = Training(steps=60, lr=0.1, optimizer="sgd")
-    return search(linear(4), data, **{"training": training, "device": "cpu"} | defaults | options)
+    defaults |= {"training": Training(steps=60, lr=0.1, optimizer="sgd"), "device": "cpu"}
+    return search(**{"model": linear(4), "data": data} | defaults | options)
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +294,9 @@ class TestDivergence:
 BAD = {
     "no dataset": (TypeError, "needs a Dataset; got tuple", {"data": (1, 2)}),
     "a penalty, not a family": (TypeError, r"a function of alpha.*got L2", {"penalty": L2(1.0)}),
+    "a network, not a function": (TypeError, "makes the start network", {"model": MLP((2, 2))}),
+    "a seed, not several": (TypeError, r"seeds must hold.*range\(20\); got 3", {"seeds": 3}),
+    "an alpha, not several": (TypeError, "alphas must hold.*got 0.1", {"alphas": 0.1}),
     "no seed": (ValueError, "at least 1 for folds", {"seeds": []}),
     "the same seed twice": (ValueError, r"seeds must differ.*\[1, 1\]", {"seeds": [1, 1]}),
     "one hold-out split": (ValueError, "2 for hold-out", {"seeds": [1], "hold_out": 0.5}),

@@ -594,6 +594,7 @@ MLP_FOR = NETWORKS["mlp"]
         ({"seeds": []}, "^fit_many needs at least one seed; got none.$"),
         ({"penalties": {}}, "^fit_many needs at least one penalty; got none.$"),
         ({"data": {}}, "^fit_many needs at least one data set; got none.$"),
+        ({"lr": []}, "^fit_many needs at least one learning rate; got none.$"),
         ({"lr": [0.1, 0.1]}, "Each learning rate must occur once, but 0.1 occurs again"),
         (
             {"seeds": [2, 1, 1]},
@@ -628,6 +629,37 @@ def test_bad_argument_is_refused_by_name(arguments, message):
     call = {"model": MLP_FOR, "data": digits(0), "penalties": [L1(0.1)], "seeds": [0, 1]}
     with pytest.raises(ValueError, match=message):
         fit_many(**{**call, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("seeds", 3, "seeds must hold several values, such as range(20); got 3."),
+        ("lr", 0.1, "lr must hold several values, such as [1e-3, 1e-2]; got 0.1."),
+        (
+            "penalties",
+            L1(0.1),
+            "penalties must hold several values, such as [L2(0.1)] or {0.1: L2(0.1)}; got"
+            " L1(alpha=0.1).",
+        ),
+        (
+            "model",
+            MLP((64, 10)),
+            "model must be a function that makes the start network of a seed, such as"
+            " lambda seed: MLP((64, 10), seed=seed); got MLP.",
+        ),
+    ],
+)
+def test_one_value_where_several_are_due_is_refused_by_name(argument, value, message):
+    call = {"model": MLP_FOR, "data": digits(0), "penalties": [L1(0.1)], "seeds": [0, 1]}
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        fit_many(**{**call, argument: value})
+
+
+def test_a_dataset_that_was_not_split_is_refused():
+    message = "data must be a Split; got Dataset. Make one: split(dataset, train=200)."
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        fit_many(MLP_FOR, load("digits"), [L1(0.1)], seeds=[0, 1])
 
 
 def test_networks_trained_together_need_data_of_one_shape():

@@ -27,11 +27,17 @@ from torch import nn
 from smallweights.data import Split
 from smallweights.stacked import AnyPenalty, Chunk, Stacked, Trained, chunk_size, train_chunk
 from smallweights.storage import ChunkFolder
-from smallweights.train import Training, describe, find_device, show_progress
+from smallweights.train import Training, check_types, describe, find_device, show_progress
 
 # What a seed may choose: its data, its penalty.
 Source = Split | Callable[[int], Split]
 Choice = AnyPenalty | Callable[[int], AnyPenalty]
+_SEVERAL = {
+    "penalties": "[L2(0.1)] or {0.1: L2(0.1)}",
+    "seeds": "range(20)",
+    "lr": "[1e-3, 1e-2]",
+    "alphas": "[1e-3, 1e-2]",
+}
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,8 @@ def fit_many(
     goes on from there, even after a kill, and ends with the same numbers. Needs the extra
     ``smallweights[full]``.
 
-    Raises ``ValueError`` when the networks, or the data of several seeds, differ in shape, when
+    Raises ``TypeError`` for one value where several are due or for data that are no split,
+    ``ValueError`` when the networks, or the data of several seeds, differ in shape, when
     the penalties are of different kinds, when a network keeps buffers (batch normalization), which
     a stack lacks, and for a chunk in ``folder`` that is damaged or belongs to another run.
     Book section: norms.
@@ -147,12 +154,35 @@ def fit_many(
     {0.0: 3.0, 0.1: 1.3}
     """
     training = training or Training()
-    grid = _grid(data, penalties, lr or [training.lr], seeds)
-    place = find_device(device, grid.splits[0].train.x.dtype)
-    size = chunk or chunk_size(model(seeds[0]), grid.splits[0], training, place)
+    lrs = [training.lr] if lr is None else lr
+    check_model(model)
+    check_several(penalties=penalties, seeds=seeds, lr=lrs)
+    grid = _grid(data, penalties, lrs, seeds)
+    first, split = model(seeds[0]), grid.splits[0]
+    check_types(first, split)
+    place = find_device(device, split.train.x.dtype)
+    size = chunk or chunk_size(first, split, training, place)
     chunks = [grid.chunk(model, rows, training) for rows in grid.cut(size)]
     results = map_chunks(train_chunk, chunks, place, jobs=jobs, folder=folder, progress=progress)
     return collect(grid.labels, chunks[0].models[0], results, training)
+
+
+def check_model(model: object) -> None:
+    """Raise ``TypeError`` unless ``model`` can make the network of a seed."""
+    if isinstance(model, nn.Module) or not callable(model):
+        raise TypeError(
+            "model must be a function that makes the start network of a seed, such as"
+            f" lambda seed: MLP((64, 10), seed=seed); got {type(model).__name__}."
+        )
+
+
+def check_several(**settings: object) -> None:
+    """Raise ``TypeError`` for a setting that is one value where several are due."""
+    for name, values in settings.items():
+        if not isinstance(values, Collection):
+            raise TypeError(
+                f"{name} must hold several values, such as {_SEVERAL[name]}; got {values!r}."
+            )
 
 
 @dataclass(frozen=True)

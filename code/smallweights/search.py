@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from smallweights.data import Dataset, Part, Split, split
-from smallweights.ensemble import Fits, fit_many
+from smallweights.ensemble import Fits, check_model, check_several, fit_many
 from smallweights.penalties import L2
 from smallweights.stacked import AnyPenalty
 from smallweights.train import DivergedError, Training
@@ -205,6 +205,8 @@ def search(
     >>> found.over, len(found.table)
     ('fold', 15)
     """
+    check_model(model)
+    check_several(seeds=seeds, alphas=DECADES if alphas is None else alphas)
     _check(data, penalty, seeds, hold_out)
     grid, measure = _grid(alphas), _measure(score, data)
     sources = _sources(data, seeds, folds, hold_out, next(model(seeds[0]).parameters()).dtype)

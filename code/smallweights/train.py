@@ -303,7 +303,7 @@ def find_device(device: str, dtype: torch.dtype = torch.float32) -> torch.device
 @torch.no_grad()
 def check_match(model: nn.Module, data: Split) -> None:
     """Raise ``ValueError`` unless the network takes these inputs and answers these targets."""
-    _check_types(model, data)
+    check_types(model, data)
     first, x = next(model.parameters()), data.train.x[:2]
     if first.dtype != x.dtype:
         raise ValueError(
@@ -326,7 +326,8 @@ def check_match(model: nn.Module, data: Split) -> None:
         )
 
 
-def _check_types(model: object, data: object) -> None:
+def check_types(model: object, data: object) -> None:
+    """Raise ``TypeError`` unless these are a network and a split."""
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model must be a torch.nn.Module; got {model!r}."
