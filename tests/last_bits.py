@@ -1,10 +1,11 @@
-"""Training as another device rounds: each product, sum or exponential may end in another last bit.
+"""Training as another device rounds: each matrix product, mean or exponential ends a bit elsewhere.
 
     PYTHONSTARTUP=$PWD/tests/last_bits.py python -m pytest book
 
 A graphics card adds in another order than a processor. A kernel that starts with this file trains
 so on any machine, and what a notebook prints must not depend on it. The bit depends on the value
-alone: equal results stay equal, as they would on one device. Zeros stay zeros.
+alone: equal results stay equal, as they would on one device. Zeros stay zeros, and a third of the
+numbers stay as they are.
 """
 
 from __future__ import annotations
