@@ -196,8 +196,8 @@ def search(
 
     ``folder``, ``device``, ``chunk``, ``jobs`` and ``progress`` are ``fit_many``'s; chunks go
     through joblib, so ``with joblib.parallel_config("dask"):`` takes a search to a cluster. Raises
-    ``DivergedError`` when replicas diverged at every alpha, ``TypeError`` for an argument of another
-    kind, ``ValueError`` for a bad setting.
+    ``DivergedError`` when replicas diverged at every alpha, ``TypeError`` for an argument of
+    another kind, ``ValueError`` for a bad setting.
     Source: Hastie et al. (2009), section 7.10. Book section: alpha.
 
     >>> linear = lambda seed: MLP((10, 1), seed=seed)
