@@ -468,36 +468,3 @@ def test_index_refuses_a_claim_it_does_not_list():
 def test_claim_without_experiment_shows_as_open():
     text = claims.page({"Chapter": {"N1": ["A statement.", []]}}, {})
     assert "| **N1** A statement. | open | | |" in text
-
-
-KINDS = re.compile(r"\b(does not hold|holds if|holds)\b")
-
-
-def named_verdicts(path):
-    """(claim, verdict named in prose, verdict computed) for each mention, notebook by notebook."""
-    records = claims.verdicts([path])
-    claim = None
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "code":
-            outputs = [output.get("data", {}).get(claims.MIME) for output in cell.outputs]
-            claim = next((record["claim"] for record in outputs if record), claim)
-            continue
-        for line in re.split(r"(?<=[.!?])\s", cell.source):
-            about = re.findall(r"\b([WNAT]\d+)\b", line) or [claim]
-            for kind in KINDS.findall(line):
-                for name in about:
-                    if name in records:
-                        yield name, kind, KINDS.match(records[name]["ruling"]).group()
-
-
-@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
-def test_prose_names_no_other_verdict_than_the_computed(path):
-    assert [row for row in named_verdicts(path) if row[1] != row[2]] == []
-
-
-def test_prose_that_names_another_verdict_is_found(tmp_path):
-    notebook = nbformat.read(SAMPLE, as_version=4)
-    notebook.cells.append(nbformat.v4.new_markdown_cell("As you see, W9 does not hold."))
-    path = tmp_path / "liar.ipynb"
-    nbformat.write(notebook, path)
-    assert list(named_verdicts(path)) == [("W9", "does not hold", "holds")]
