@@ -634,12 +634,12 @@ def test_bad_argument_is_refused_by_name(arguments, message):
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
-        ("seeds", 3, "seeds must hold several values, such as range(20); got 3."),
-        ("lr", 0.1, "lr must hold several values, such as [1e-3, 1e-2]; got 0.1."),
+        ("seeds", 3, "seeds must be a collection of values, such as range(20); got 3."),
+        ("lr", 0.1, "lr must be a collection of values, such as [1e-3, 1e-2]; got 0.1."),
         (
             "penalties",
             L1(0.1),
-            "penalties must hold several values, such as [L2(0.1)] or {0.1: L2(0.1)}; got"
+            "penalties must be a collection of values, such as [L2(0.1)] or {0.1: L2(0.1)}; got"
             " L1(alpha=0.1).",
         ),
         (

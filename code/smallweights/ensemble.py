@@ -177,11 +177,11 @@ def check_model(model: object) -> None:
 
 
 def check_several(**settings: object) -> None:
-    """Raise ``TypeError`` for a setting that is one value where several are due."""
+    """Raise ``TypeError`` for a setting that is one value where a collection is due."""
     for name, values in settings.items():
         if not isinstance(values, Collection):
             raise TypeError(
-                f"{name} must hold several values, such as {_SEVERAL[name]}; got {values!r}."
+                f"{name} must be a collection of values, such as {_SEVERAL[name]}; got {values!r}."
             )
 
 
