@@ -257,6 +257,41 @@ def test_budget_fails_a_notebook_over_its_memory(tmp_path):
     assert "a notebook has" in result.stdout
 
 
+# What starts or goes at random in scikit-learn, with its arguments; its Lasso asks for no number.
+AT_RANDOM = re.compile(
+    r"\b(?:(?:MLP|SGD|RandomForest)(?:Regressor|Classifier)|train_test_split)"
+    r"\(((?:[^()]|\([^()]*\))*)\)"
+)
+
+
+def calls_without_seed(code):
+    """The arguments of each call that draws at random and is given no ``random_state``."""
+    for arguments in AT_RANDOM.findall(code):
+        names = "|".join(re.findall(r"\*\*(\w+)", arguments)) or "$"
+        given = [arguments, *re.findall(rf"^(?:{names}) \|?= .*", code, flags=re.MULTILINE)]
+        if not any("random_state" in text for text in given):
+            yield arguments
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_what_draws_at_random_is_given_a_seed(path):
+    code = "\n".join(cell.source for cell in code_cells(nbformat.read(path, as_version=4)))
+    assert list(calls_without_seed(code)) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("MLPRegressor((), alpha=0.1)", ["(), alpha=0.1"]),
+        ("A = {'tol': 0}\nMLPRegressor(**A)", ["**A"]),
+        ("A = {'tol': 0}\nA |= {'random_state': 0}\nMLPRegressor(**A)", []),
+        ("SGDClassifier(random_state=0)", []),
+    ],
+)
+def test_a_call_without_a_seed_is_found(code, found):
+    assert list(calls_without_seed(code)) == found
+
+
 @pytest.mark.parametrize("path", [*notebooks(), SAMPLE], ids=lambda path: path.stem)
 def test_notebook_is_in_normal_form(path):
     assert problems(path) == []
