@@ -50,6 +50,12 @@ def page(chromium, site):
     assert problems == []
 
 
+@pytest.mark.parametrize("n", [0, 2.5])
+def test_a_number_of_examples_that_is_no_count_is_refused(n):
+    with pytest.raises(ValueError, match=f"^n must be a number of training examples .*; got {n}.$"):
+        Calculator(n=n)
+
+
 def given(source, value):
     """Strengths of the library, of this value where they are not a share."""
     names = SETTINGS[source].form.names if source in SETTINGS else (DECOUPLED[source][0],)

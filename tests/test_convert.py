@@ -416,6 +416,14 @@ def test_no_penalty_stays_no_penalty(name):
     assert penalty_of(name, strengths, n=N) == sw.ElasticNet(0.0, 0.0)
 
 
+@pytest.mark.parametrize("name", ["ElasticNet", "LogisticRegression"])
+def test_a_share_that_is_left_out_is_the_library_s_own(name):
+    model, strength = getattr(linear_model, name)(), {"C" if name[0] == "L" else "alpha": 0.1}
+    call = {"source": f"sklearn.linear_model.{name}", "target": "smallweights.ElasticNet", "n": 9}
+    stated = strength | {"l1_ratio": model.get_params()["l1_ratio"]}
+    assert convert(strengths=strength, **call) == convert(strengths=stated, **call)
+
+
 def test_the_table_lists_every_library_that_has_a_penalty():
     assert table().library.tolist() == list(SETTINGS)
 

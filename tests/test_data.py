@@ -232,6 +232,10 @@ BAD = {
         {"y": [0, 1, np.nan, None], "task": "classification"},
         "y lacks 2 of 4 labels; drop those examples.",
     ),
+    "missing label beside text": (
+        {"y": ["yes", np.nan, "no", None], "task": "classification"},
+        "y lacks 2 of 4 labels; drop those examples.",
+    ),
     "one-hot labels": (
         {"y": np.eye(4), "task": "classification"},
         "Classification needs one label an example; y has shape (4, 4).",

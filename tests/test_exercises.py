@@ -142,6 +142,7 @@ def fails(x):
         (PAIR, (1, float("inf")), "2 numbers are expected, and this contains inf"),
         (NUMBER, True, "one number is expected, and this is of type bool"),
         (NUMBER, 3j, "one number is expected, and this is of type complex"),
+        (PAIR, (torch.ones(1, requires_grad=True), 2), "2 numbers are expected, and this is of"),
         (NUMBER, object(), "one number is expected, and this is of type object"),
     ],
 )

@@ -287,6 +287,27 @@ def test_two_outputs_have():
     assert 0 <= flips(perceptron(sizes=(5, 4, 2)), X, 0.1) <= 1
 
 
+BROKEN = {
+    "flips": lambda network: flips(network, X, 0.1),
+    "saturation": lambda network: saturation(network, X),
+    "sparsity": sparsity,
+    "entropy": entropy,
+    "entropy on a grid": lambda network: entropy(network, bin_width=0.1),
+}
+
+
+@pytest.mark.parametrize("measure", BROKEN.values(), ids=BROKEN)
+def test_a_network_that_left_the_finite_numbers_has_no_measure(measure):
+    network = perceptron("tanh")
+    network.layers[0].weight.data[0, 0] = math.nan
+    assert math.isnan(measure(network))
+
+
+def test_saturation_needs_hidden_units():
+    with pytest.raises(ValueError, match=r"^saturation needs hidden units; .*none\.$"):
+        saturation(perceptron("tanh", sizes=(5, 3)), X)
+
+
 ON_INPUTS = {
     "input_gradient": input_gradient,
     "output_change": lambda network, x: output_change(network, x, 0.1),

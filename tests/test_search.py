@@ -189,6 +189,13 @@ class TestGrid:
         assert (found.best, found.edge) == (1e-3, "lower")
         assert "It is the lower edge of the grid" in str(found)
 
+    def test_a_minimum_below_alphas_that_diverged_lies_at_no_edge(self):
+        nothing_to_learn = Dataset(TEACHER.x, np.tile([1.0, -1.0], 30), "regression")
+        wild = Training(steps=200, lr=0.1, optimizer="sgd")
+        grid = {"alphas": [0.1, 1.0, 1e4], "seeds": [0], "finer": False}
+        found = search(linear(4), nothing_to_learn, training=wild, **grid)
+        assert (found.best, found.candidates.alpha.max(), found.edge) == (1.0, 1.0, None)
+
 
 def handmade(means, errors, diverged=None, interval=(0.1, 10.0)):
     alphas = [0.01, 0.1, 1.0, 10.0][: len(means)]
@@ -295,8 +302,12 @@ BAD = {
     "no dataset": (TypeError, "needs a Dataset; got tuple", {"data": (1, 2)}),
     "a penalty, not a family": (TypeError, r"a function of alpha.*got L2", {"penalty": L2(1.0)}),
     "a network, not a function": (TypeError, "makes the start network", {"model": MLP((2, 2))}),
-    "a seed, not several": (TypeError, r"seeds must hold.*range\(20\); got 3", {"seeds": 3}),
-    "an alpha, not several": (TypeError, "alphas must hold.*got 0.1", {"alphas": 0.1}),
+    "a seed, not several": (
+        TypeError,
+        r"seeds must be a collection.*range\(20\); got 3",
+        {"seeds": 3},
+    ),
+    "an alpha, not several": (TypeError, "alphas must be a collection.*got 0.1", {"alphas": 0.1}),
     "no seed": (ValueError, "at least 1 for folds", {"seeds": []}),
     "the same seed twice": (ValueError, r"seeds must differ.*\[1, 1\]", {"seeds": [1, 1]}),
     "one hold-out split": (ValueError, "2 for hold-out", {"seeds": [1], "hold_out": 0.5}),

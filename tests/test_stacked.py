@@ -238,6 +238,9 @@ def test_data_without_a_validation_part_have_no_best_step():
     data = split(DIGITS, 24, test=12, seed=0, dtype=F64)
     fits = assert_like_fit(NETWORKS["mlp"], data, NETS, Training(steps=3))
     assert (fits.replicas.best_step == -1).all()
+    message = "Replica 0 has no best step: that takes a finite loss on validation examples."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)} Give the split some, or ask"):
+        next(fits.models(best=True))
 
 
 def test_of_equal_losses_the_first_is_best_as_in_fit():
@@ -603,6 +606,7 @@ MLP_FOR = NETWORKS["mlp"]
         ),
         ({"penalties": [L1(0.1), L1(0.1)]}, "Each penalty must occur once, but 'L1"),
         ({"penalties": [L1(0.1), Exponential(0.1)]}, "must be of one kind; got Exponential, L1"),
+        ({"chunk": 0}, "^chunk must be a number of replicas >= 1; got 0.$"),
         ({"training": Training(batch=25)}, "batch=25 is more than the 24 training examples"),
         ({"model": lambda seed: MLP((63, 10), dtype=F64)}, "does not take inputs of shape"),
         ({"model": lambda seed: MLP((64, 9), dtype=F64)}, "data have 10 classes"),
@@ -660,6 +664,19 @@ def test_a_dataset_that_was_not_split_is_refused():
     message = "data must be a Split; got Dataset. Make one: split(dataset, train=200)."
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         fit_many(MLP_FOR, load("digits"), [L1(0.1)], seeds=[0, 1])
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        fit_many(MLP_FOR, {"a": digits(0), "b": load("digits")}, [L1(0.1)], seeds=[0, 1])
+
+
+@pytest.mark.parametrize("seeds", [{3, 4}, np.array([3, 4])], ids=["set", "array"])
+def test_seeds_may_be_any_collection_of_whole_numbers(seeds):
+    fits = fit_many(MLP_FOR, digits(0), [L1(0.1)], Training(steps=1), seeds=seeds)
+    assert list(fits.replicas.seed) == [3, 4]
+
+
+def test_seeds_that_are_no_whole_numbers_are_refused():
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        fit_many(MLP_FOR, digits(0), [L1(0.1)], seeds=[0.5])
 
 
 def test_networks_trained_together_need_data_of_one_shape():

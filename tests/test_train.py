@@ -445,6 +445,11 @@ def test_a_network_that_does_not_match_the_data_is_refused(model, message):
         fit(model, digits())
 
 
+def test_a_network_without_parameters_is_refused():
+    with pytest.raises(ValueError, match=r"^The network has no parameters to train\.$"):
+        fit(nn.Identity(), digits())
+
+
 def test_a_network_for_other_inputs_is_refused_with_the_shape_of_the_data():
     with pytest.raises(ValueError, match=r"^The network does not take inputs of shape \(n, 64\): "):
         fit(MLP((63, 10), dtype=F64), digits())

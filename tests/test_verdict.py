@@ -151,6 +151,11 @@ def test_an_identity_holds_within_its_tolerance(deviation, measured, expected):
     assert reading == Reading("a", measured, 7, expected)
 
 
+def test_a_tolerance_is_stated_with_all_its_digits():
+    (reading,) = verdict({"a": Identity(1.15e-6, 1.2e-6)}).readings
+    assert reading.measured == "deviation ≤ 1.2e-06"
+
+
 def test_an_identity_is_about_one_case_unless_told_otherwise():
     assert verdict({"a": Identity(0.0, 1e-12)}).readings[0].n == 1
 

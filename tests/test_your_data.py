@@ -227,6 +227,12 @@ def test_the_target_cannot_be_dropped(write):
         read_table(write(mixed()), "price", drop=["price"])
 
 
+def test_a_task_that_is_none_is_refused(write):
+    words = r"^task must be one of auto, classification, regression; got 'clasification'.$"
+    with pytest.raises(TableError, match=words):
+        read_table(write(mixed()), "price", task="clasification")
+
+
 # Every malformed file gets a correct run …
 
 
@@ -309,6 +315,16 @@ def test_rows_without_a_target_are_left_out(write, value):
     table = read_table(write(original), "price")
     assert_same(table, mixed().drop(index=[3, 5]))
     assert said(table, "Left out for want of a")
+
+
+@pytest.mark.parametrize("blank", ["\t", '" "'])
+def test_rows_whose_class_is_blank_are_left_out(tmp_path, blank):
+    rows = [f"{i * i % 17},{blank if i == 7 else 'ab'[i % 2]}" for i in range(60)]
+    path = tmp_path / "blank.csv"
+    path.write_text("\n".join(["number,kind", *rows]))
+    table = read_table(path, "kind")
+    assert (len(table.y), table.classes) == (59, ("a", "b"))
+    assert said(table, "Left out for want of a target: 1 row of 60.")
 
 
 def test_a_class_with_a_single_member_is_left_out(write):
@@ -551,8 +567,16 @@ def test_networks_that_diverged_without_a_penalty_are_reported(advice):
     lost = made(advice, VALLEY, 2.0)
     lost.rivals.loc[2, NONE] = np.nan
     assert lost.verdict == "helps"
+    lost.rivals[NONE] = [0.5, 0.5, np.nan, 0.5, 0.5]  # what survives is no fair sample
+    assert lost.verdict == "helps"
     assert "Without a penalty, networks diverged." in lost.sentences()
     assert NONE not in lost.numbers().index
+
+
+@pytest.mark.parametrize("other", [{"optimizer": "sgd"}, {"method": "decay"}])
+def test_a_training_that_the_lines_cannot_state_is_refused(write, other):
+    with pytest.raises(ValueError, match=r"^training must be Adam's with method='penalty'"):
+        advise(read_table(write(mixed()), "price"), training=Training(**other))
 
 
 def test_a_sample_is_said_to_want_another_alpha_than_the_whole(advice):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smallweights.environment import environment_report
-from smallweights.table import TableError, read_table
+from smallweights.table import TASKS, TableError, read_table
 from smallweights.train import DivergedError, Training
 
 ADVICE = """\
@@ -35,8 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     search.add_argument("data", help="a CSV file")
     search.add_argument("--target", required=True, help="the column to predict")
-    kinds = ("auto", "classification", "regression")
-    search.add_argument("--task", choices=kinds, default="auto", help="(default: auto)")
+    search.add_argument("--task", choices=TASKS, default="auto", help="(default: auto)")
     search.add_argument("--out", default="report.html", help="the report (default: report.html)")
     for name, words in COLUMNS.items():
         search.add_argument(f"--{name}", nargs="+", default=[], metavar="COLUMN", help=words)

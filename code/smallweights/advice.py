@@ -64,7 +64,8 @@ class Advice:
         if self.rivals[GUESS].mean() <= reach:
             return "blind"
         steady = self.gain is not None and self.gain.low > 0
-        return "flat" if self.rivals[NONE].mean() <= reach and not steady else "helps"
+        none = self.rivals[NONE].mean(skipna=False)  # what survives divergence is no fair sample
+        return "flat" if none <= reach and not steady else "helps"
 
     @property
     def gain(self) -> Interval | None:
@@ -109,7 +110,7 @@ class Advice:
         """
         ax = self.found.plot(ax)
         for name, style, color in ((NONE, "--", BLUE), (GUESS, ":", "0.3")):
-            mean = self.rivals[name].mean()
+            mean = self.rivals[name].mean(skipna=False)
             if math.isfinite(mean):
                 ax.axhline(mean, linestyle=style, color=color, lw=1.4, label=name)
         ax.legend(fontsize="small", framealpha=0.8, frameon=True)
@@ -303,8 +304,10 @@ def advise(
 
     Networks of one hidden layer train on every fold from the start weights of every seed, 300
     steps of Adam unless ``training`` says otherwise. ``alphas``, ``jobs`` and ``progress`` are
-    those of ``search``. Raises ``TableError`` for a table too small for the folds and
-    ``DivergedError`` when networks diverged at every alpha. Book section: tips.
+    those of ``search``. Raises ``TableError`` for a table too small for the folds,
+    ``DivergedError`` when networks diverged at every alpha, and ``ValueError`` for a ``training``
+    that the lines of code cannot state: they need Adam with ``method="penalty"``.
+    Book section: tips.
 
     >>> from smallweights.table import read_table
     >>> x = np.linspace(-1, 1, 60)
@@ -314,8 +317,9 @@ def advise(
     >>> advice.verdict, list(advice.lines())
     ('blind', ['PyTorch', 'Keras', 'scikit-learn'])
     """
-    splits = table.folds(folds)
     training = training or Training(steps=300, lr=0.01)
+    _check_training(training)
+    splits = table.folds(folds)
     training = replace(training, record=[training.steps])
     options: dict[str, Any] = {"seeds": list(seeds), "jobs": jobs, "progress": progress}
     inputs = splits[0].train.x.shape[1]
@@ -331,6 +335,14 @@ def advise(
     )
     rivals = pd.DataFrame({NONE: none, GUESS: {i: _guess(fold) for i, fold in splits.items()}})
     return Advice(table, replace(found, measure=MEASURES[table.task]), rivals, width, training)
+
+
+def _check_training(training: Training) -> None:
+    if (training.optimizer, training.method) != ("adam", "penalty"):
+        raise ValueError(
+            "training must be Adam's with method='penalty', which the lines of code are for; got"
+            f" optimizer={training.optimizer!r} and method={training.method!r}. Use search."
+        )
 
 
 def _guess(data: Split) -> float:

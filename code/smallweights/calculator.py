@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
+from numbers import Integral
 
 from smallweights.convert import DECOUPLED, SETTINGS, convert
 
@@ -38,6 +39,8 @@ class Calculator:
 
     def __post_init__(self) -> None:
         convert(self.source, self.strengths, self.source, n=self.n)
+        if not isinstance(self.n, Integral) or self.n < 1:
+            raise ValueError(f"n must be a number of training examples >= 1; got {self.n!r}.")
 
     def answers(self) -> dict[str, str]:
         """For each library the setting that minimizes the same function, or why there is none."""

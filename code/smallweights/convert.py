@@ -36,7 +36,7 @@ NO_PENALTY = (
 
 @dataclass(frozen=True)
 class Form:
-    """How strengths are stated: their names and defaults, and the factors of Σ|w| and Σw².
+    """How strengths are stated: their names, and the factors of Σ|w| and Σw².
 
     ``read`` makes the factors from the strengths, ``write`` the strengths from the factors.
     ``kind`` is the form's name in the page's calculator. Book section: alpha.
@@ -92,6 +92,7 @@ BOTH = Form(
     lambda p, q: (p, q),
     "l1·Σ|w| + l2·Σw²",
 )
+ELASTIC_NET = "sklearn.linear_model.ElasticNet"
 SHARED = Form(
     "shared",
     ("alpha", "l1_ratio"),
@@ -119,7 +120,7 @@ SETTINGS = {
     "keras.regularizers.L1L2": Setting(BOTH),
     "sklearn.linear_model.Ridge": Setting(_l2("alpha"), "squared", "n"),
     "sklearn.linear_model.Lasso": Setting(_l1("alpha"), "squared", "½"),
-    "sklearn.linear_model.ElasticNet": Setting(SHARED, "squared", "½"),
+    ELASTIC_NET: Setting(SHARED, "squared", "½"),
     "sklearn.linear_model.SGDRegressor": Setting(SHARED, "squared", "½"),
     "sklearn.linear_model.LogisticRegression": Setting(INVERSE, "log", "n"),
     "sklearn.neural_network.MLPRegressor": Setting(_half_l2("alpha"), "squared", "b/2"),
@@ -151,8 +152,9 @@ def convert(
     it yourself (PyTorch, Keras, optax, skorch): ``mean``, ``half mean`` or ``sum``, of squared
     errors or log losses in nats, one output each. Both must be used on the same weights: PyTorch
     and optax decay biases too, unless told otherwise. ``LogisticRegression`` and ``SGDRegressor``
-    take an ``l1_ratio`` with ``penalty="elasticnet"``. Raises ``ValueError`` where there is no
-    such setting and says why. Source: the libraries' documentation; each pair is run in the
+    take an ``l1_ratio`` with ``penalty="elasticnet"``; left out, it is 0 there, and ½ for
+    scikit-learn's ``ElasticNet``, as in the library. Raises ``ValueError`` where there is no such
+    setting and says why. Source: the libraries' documentation; each pair is run in the
     tests. Book section: alpha.
 
     >>> convert("torch.optim.SGD", {"weight_decay": 0.001}, "keras.regularizers.L2")
@@ -253,8 +255,9 @@ def _coupled(name: str) -> Setting:
 
 
 def _checked(source: str, names: tuple[str, ...], strengths: Strengths) -> list[float]:
-    """The strengths in the order of the names; a share that is left out is 0."""
-    given = {"l1_ratio": 0.0} | dict(strengths) if "l1_ratio" in names else dict(strengths)
+    """The strengths in the order of the names; a share that is left out is the library's own."""
+    share = {"l1_ratio": 0.5 if source == ELASTIC_NET else 0.0} if "l1_ratio" in names else {}
+    given = share | dict(strengths)
     if set(given) != set(names):
         raise ValueError(
             f"{source} is set by {' and '.join(names)}; got {', '.join(strengths) or 'nothing'}."

@@ -78,13 +78,15 @@ class Dataset:
 def _targets(
     given: npt.ArrayLike, n: int, task: Task, classes: Sequence[object] | None
 ) -> tuple[npt.NDArray[Any], tuple[object, ...] | None]:
+    if task == "classification" and not hasattr(given, "dtype"):
+        given = np.asarray(given, dtype=object)  # NumPy would make text of a NaN beside text
     y = np.atleast_1d(np.asarray(given))
     if len(y) != n:
         raise ValueError(f"x has {n} examples but y has {len(y)}; each needs one target.")
     if task == "regression":
         table = pd.DataFrame(y.reshape(n, -1))
         return _numbers(table.set_axis([f"target {i}" for i in table], axis=1), "y"), None
-    labels = pd.Series(y.ravel())
+    labels = pd.Series(y.ravel()).infer_objects()
     if len(labels) != n:
         raise ValueError(f"Classification needs one label an example; y has shape {y.shape}.")
     if labels.isna().any():

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, product
+from operator import index
 from os import PathLike
 from typing import Any
 
@@ -103,6 +104,11 @@ class Fits:
         return self.replicas.assign(**{name: [function(model) for model in self.models()]})
 
     def _unstack(self, k: int, best: bool) -> nn.Module:
+        if best and self.replicas.best_step[k] < 0:
+            raise ValueError(
+                f"Replica {k} has no best step: that takes a finite loss on validation examples."
+                " Give the split some, or ask without best for the weights after the last step."
+            )
         model = copy.deepcopy(self.template)
         weights = self.best_weights if best else self.weights
         with torch.no_grad():
@@ -134,17 +140,18 @@ def fit_many(
 
     ``chunk`` is the number of replicas trained together (default: as many as fit the cache);
     ``jobs`` the number of chunks at a time (default: what ``joblib.parallel_config`` says, else a
-    thread a core). Each chunk computes on one thread, so the result depends on neither. A replica
-    that diverges is listed in ``diverged`` and leaves the others alone.
+    thread a core). Each chunk computes on one thread, so the result depends on ``chunk`` in its
+    last bits only, and on ``jobs`` not at all. A replica that diverges is listed in ``diverged``
+    and leaves the others alone.
 
     ``folder`` keeps each finished chunk on this machine's disk; the same call on the same folder
     goes on from there, even after a kill, and ends with the same numbers. Needs the extra
     ``smallweights[full]``.
 
     Raises ``TypeError`` for one value where several are due or for data that are no split,
-    ``ValueError`` when the networks, or the data of several seeds, differ in shape, when
-    the penalties are of different kinds, when a network keeps buffers (batch normalization), which
-    a stack lacks, and for a chunk in ``folder`` that is damaged or belongs to another run.
+    ``ValueError`` when networks or penalties that train together differ in shape or in kind, when
+    a network keeps buffers (batch normalization), which a stack lacks, for a ``chunk`` below 1, and
+    for a chunk in ``folder`` that is damaged or belongs to another run.
     Book section: norms.
 
     >>> data = lambda seed: split(two_moons(200, seed=seed), train=100, seed=seed)
@@ -157,9 +164,12 @@ def fit_many(
     lrs = [training.lr] if lr is None else lr
     check_model(model)
     check_several(penalties=penalties, seeds=seeds, lr=lrs)
-    grid = _grid(data, penalties, lrs, seeds)
-    first, split = model(seeds[0]), grid.splits[0]
-    check_types(first, split)
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk must be a number of replicas >= 1; got {chunk}.")
+    grid = _grid(data, penalties, lrs, [index(seed) for seed in seeds])
+    first, split = model(int(grid.labels.seed[0])), grid.splits[0]
+    for each in grid.splits:
+        check_types(first, each)
     place = find_device(device, split.train.x.dtype)
     size = chunk or chunk_size(first, split, training, place)
     chunks = [grid.chunk(model, rows, training) for rows in grid.cut(size)]

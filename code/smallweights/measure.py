@@ -125,7 +125,8 @@ def output_change(
 def flips(model: nn.Module, x: Tensor, noise: float, *, repeats: int = 5, seed: int = 0) -> float:
     """The share of nudged examples whose predicted class is no longer that of the example itself.
 
-    Arguments as for ``output_change``; needs a network with two or more outputs.
+    Arguments as for ``output_change``; needs a network with two or more outputs. NaN where these
+    are not finite.
     Source: Reed & Marks (1999), p. 269. Book section: large weights.
 
     >>> layer = torch.nn.Linear(1, 2, bias=False)
@@ -136,15 +137,16 @@ def flips(model: nn.Module, x: Tensor, noise: float, *, repeats: int = 5, seed: 
     still, moved = _nudged(model, x, noise, repeats, seed)
     if still.shape[-1] < 2:
         raise ValueError("flips needs class outputs; this network has one. Use output_change.")
-    return (moved.argmax(-1) != still.argmax(-1)).double().mean().item()
+    return _share(moved.argmax(-1) != still.argmax(-1), moved)
 
 
 def saturation(model: MLP, x: Tensor, *, slope: float = 0.05) -> float:
     """The share of hidden activations on the flat ends of tanh or sigmoid.
 
     A unit counts as saturated for an example when its activation's slope is less than ``slope``
-    times the largest one (1 for tanh, ¼ for sigmoid). ``x`` is (n, d). Raises ``ValueError`` for
-    ReLU, which has no flat end that large weights push it to.
+    times the largest one (1 for tanh, ¼ for sigmoid). ``x`` is (n, d). NaN where activations are
+    not finite. Raises ``ValueError`` for no hidden layer, and for ReLU, which has no flat end that
+    large weights push it to.
     Source: Reed & Marks (1999), section 16.5. Book section: large weights.
 
     >>> saturation(MLP((2, 8, 1), "tanh"), torch.zeros(4, 2))
@@ -157,19 +159,25 @@ def saturation(model: MLP, x: Tensor, *, slope: float = 0.05) -> float:
     if not 0 < slope < 1:
         raise ValueError(f"slope must lie between 0 and 1; got {slope}.")
     with torch.no_grad():
-        units = torch.cat([h.flatten() for h in model.hidden(x)])
-    return float((_RELATIVE_SLOPE[activation](units) < slope).double().mean())
+        hidden = [h.flatten() for h in model.hidden(x)]
+    if not hidden:
+        raise ValueError("saturation needs hidden units; this network has none.")
+    units = torch.cat(hidden)
+    return _share(_RELATIVE_SLOPE[activation](units) < slope, units)
 
 
 def sparsity(model: nn.Module) -> float:
-    """The share of weights that are exactly zero, biases left out. Book section: norms.
+    """The share of weights that are exactly zero, biases left out; NaN if one is not finite.
+
+    Book section: norms.
 
     >>> layer = torch.nn.Linear(4, 1)
     >>> layer.weight.data = torch.tensor([[3.0, 0.0, 0.0, 0.0]])
     >>> sparsity(layer)
     0.75
     """
-    return (_all_weights(model) == 0).double().mean().item()
+    weights = _all_weights(model)
+    return _share(weights == 0, weights)
 
 
 def entropy(model: nn.Module, *, bin_width: float | None = None, bins: int = 64) -> float:
@@ -177,8 +185,8 @@ def entropy(model: nn.Module, *, bin_width: float | None = None, bins: int = 64)
 
     With ``bin_width`` the bins are a fixed grid in units of the weights: weights that are all
     scaled down get fewer bits. Without, ``bins`` bins span the weights' own range: only the shape
-    of the distribution counts. Source: Hinton & van Camp (1993), section 2.
-    Book section: large weights.
+    of the distribution counts. NaN for weights that are not finite.
+    Source: Hinton & van Camp (1993), section 2. Book section: large weights.
 
     >>> layer = torch.nn.Linear(4, 1)
     >>> layer.weight.data = torch.tensor([[-1.0, 1.0, 2.0, 3.0]])
@@ -186,10 +194,12 @@ def entropy(model: nn.Module, *, bin_width: float | None = None, bins: int = 64)
     (2.0, 0.0)
     """
     weights = _all_weights(model).double().cpu().numpy()
+    if bin_width is not None and not 0 < bin_width < math.inf:
+        raise ValueError(f"bin_width must be a finite number > 0; got {bin_width}.")
+    if not np.isfinite(weights).all():
+        return math.nan
     if bin_width is None:
         counts, _ = np.histogram(weights, bins=bins)
-    elif not 0 < bin_width < math.inf:
-        raise ValueError(f"bin_width must be a finite number > 0; got {bin_width}.")
     else:
         _, counts = np.unique(np.floor(weights / bin_width + 0.5), return_counts=True)
     shares = counts[counts > 0] / counts.sum()
@@ -216,6 +226,11 @@ def quantized(model: nn.Module, step: float) -> nn.Module:
     for weight in _weights(rounded).values():
         weight.div_(step).add_(0.5).floor_().mul_(step)
     return rounded
+
+
+def _share(chosen: Tensor, numbers: Tensor) -> float:
+    """The share that was chosen by these numbers, or NaN where one of them chose nothing."""
+    return chosen.double().mean().item() if numbers.isfinite().all() else math.nan
 
 
 def _check_inputs(x: Tensor) -> None:

@@ -112,7 +112,7 @@ class Network(nn.Module):
     takes_stacks = True
 
     def initialize(self, seed: int) -> None:
-        """Draw every weight and bias uniformly from ±1/√(fan-in), as PyTorch's layers do."""
+        """Draw every weight and bias uniformly from ±1/√(fan-in), as PyTorch's linear layers do."""
         generator = torch.Generator().manual_seed(seed)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
@@ -177,8 +177,8 @@ class CNN(Network):
     A 3 × 3 convolution and a ReLU for each of ``channels``, the first with stride 1, the others
     with stride 2 (all with one pixel of zero padding), then one linear layer to ``outputs``.
     Parameters are named ``convolutions.0.weight``, …, ``output.weight``, ``output.bias``. Raises
-    ``ValueError`` for no channels, a size below 1, or images shrunk to nothing by a fifth layer.
-    Source: LeCun et al. (1989), section 3. Book section: large weights.
+    ``ValueError`` for no channels, more than four, or a size below 1.
+    Source: LeCun et al. (1989), section 3. Book section: tips.
 
     >>> model = CNN(channels=(4, 8))
     >>> {name: w.numel() for name, w in model.named_parameters() if w.dim() > 1}
@@ -225,7 +225,7 @@ class LSTM(Network):
     is the size of the state. W, b, R, d are named ``lstm.input.weight``, ``lstm.input.bias``,
     ``lstm.recurrent.weight``, ``lstm.recurrent.bias`` and have the rows of ``nn.LSTM``'s; then
     ``output.weight``, ``output.bias``. Raises ``ValueError`` for a size below 1.
-    Source: Gers, Schmidhuber & Cummins (2000), section 3. Book section: norms.
+    Source: Gers, Schmidhuber & Cummins (2000), section 3. Book section: tips.
 
     >>> model = LSTM(hidden=16)
     >>> {name: w.numel() for name, w in model.named_parameters() if w.dim() > 1}

@@ -62,7 +62,7 @@ class Penalty(ABC):
     """A penalty on the size of the weights: value, subgradient and proximal operator.
 
     Penalties add up (``L1(a) + L2(b)``), scale (``2 * L1(a) == L1(2 * a)``) and move off zero
-    (``around``). Every field of a penalty is a strength, in which its value is linear.
+    (``around``). Every field of a single penalty is a strength, in which its value is linear.
     Book section: norms.
 
     >>> L1(0.1) + L2(0.01)
@@ -87,7 +87,7 @@ class Penalty(ABC):
         return self.summands(w).sum()
 
     def grad(self, w: Tensor) -> Tensor:
-        """A subgradient of the value at ``w``, in the shape of ``w``; 0 where a weight is 0."""
+        """A subgradient of the value at ``w``, in the shape of ``w``; 0 for a weight at zero."""
         _check_weights(w)
         return self._grad(w)
 
@@ -244,8 +244,8 @@ class Exponential(Penalty):
     Its force on a weight is ``alpha · e^|w|``: close to L1's near zero, beyond any multiple of
     L2's far out. The proximal operator is ``sign(w) · max(0, |w| − W₀(t·e^|w|))`` with
     ``t = step · alpha`` and Lambert's W, computed through ``ln W₀`` so that ``e^|w|`` never
-    overflows; the value itself is infinite where it exceeds the largest float. ``alpha`` >= 0.
-    Source: Corless et al. (1996), equation 1.5. Book section: norms.
+    overflows; the value itself is infinite where ``e^|w|`` exceeds the largest float.
+    ``alpha`` >= 0. Source: Corless et al. (1996), equation 1.5. Book section: norms.
 
     >>> Exponential(0.1).value(torch.tensor([0.1, 5.0]))
     tensor(14.7518)

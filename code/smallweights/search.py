@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import index
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -88,9 +89,9 @@ class Search:
     @property
     def edge(self) -> Literal["lower", "upper"] | None:
         """The edge of the grid at which the minimum lies, where the true one may lie beyond."""
-        if self.best == self.candidates.alpha.max():
+        if self.best == self.table.alpha.max():
             return "upper"
-        return "lower" if self.best == self.candidates.alpha.min() else None
+        return "lower" if self.best == self.table.alpha.min() else None
 
     @property
     def _lowest(self) -> pd.Series:
@@ -208,6 +209,7 @@ def search(
     """
     check_model(model)
     check_several(seeds=seeds, alphas=DECADES if alphas is None else alphas)
+    seeds = [index(seed) for seed in seeds]
     _check(data, penalty, seeds, hold_out)
     grid, measure = _grid(alphas), _measure(score, data)
     sources = _sources(data, seeds, folds, hold_out, next(model(seeds[0]).parameters()).dtype)

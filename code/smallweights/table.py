@@ -37,6 +37,7 @@ from smallweights.text_file import (
 
 __all__ = ["Table", "TableError", "read_table"]
 
+TASKS = ("auto", "classification", "regression")
 FEWEST_ROWS = 30
 MOST_CLASSES = 100
 MOST_INPUTS = 2000
@@ -136,8 +137,7 @@ def read_table(
     >>> table.task, table.rows, len(table.numbers)
     ('regression', 442, 10)
     """
-    if rows < FEWEST_ROWS or target in drop:
-        raise TableError(f"rows must be at least {FEWEST_ROWS}, and the target not in drop.")
+    _check_request(task, rows, target, drop)
     notes = [f"Left out because you said so: {list_values(drop)}."] if drop else []
     options, names = find_options(Path(path), target, notes)
     for name in (target, *categories, *drop):
@@ -161,6 +161,13 @@ def read_table(
     )
     _check_size(table.prepare().fit_transform(table.frame[:FEWEST_ROWS]).shape[1])
     return table
+
+
+def _check_request(task: str, rows: int, target: str, drop: Sequence[str]) -> None:
+    if task not in TASKS:
+        raise TableError(f"task must be one of {', '.join(TASKS)}; got {task!r}.")
+    if rows < FEWEST_ROWS or target in drop:
+        raise TableError(f"rows must be at least {FEWEST_ROWS}, and the target not in drop.")
 
 
 # The target

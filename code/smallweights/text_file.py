@@ -144,7 +144,7 @@ def load_rows(
     kept, drawn = pd.DataFrame(columns=list(names)), pd.Series(dtype=float)
     for piece in _pieces(path, options, len(names)):
         read += len(piece)
-        piece = piece[piece[target].notna()]
+        piece = piece[piece[target].str.strip().fillna("") != ""]
         count += len(piece)
         numbers = pd.Series(rng.random(len(piece)), index=piece.index)
         drawn = (pd.concat([drawn, numbers]) if len(drawn) else numbers).nsmallest(rows)

@@ -304,7 +304,9 @@ def find_device(device: str, dtype: torch.dtype = torch.float32) -> torch.device
 def check_match(model: nn.Module, data: Split) -> None:
     """Raise ``ValueError`` unless the network takes these inputs and answers these targets."""
     check_types(model, data)
-    first, x = next(model.parameters()), data.train.x[:2]
+    first, x = next(model.parameters(), None), data.train.x[:2]
+    if first is None:
+        raise ValueError("The network has no parameters to train.")
     if first.dtype != x.dtype:
         raise ValueError(
             f"The network computes in {first.dtype} but the data are {x.dtype}; give both the same"

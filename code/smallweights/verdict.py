@@ -77,7 +77,9 @@ class Identity:
     def read(self, condition: str, comparisons: int) -> Reading:
         """Whether the deviation stays within the tolerance; it needs no widening."""
         within = self.deviation <= self.tolerance
-        bound = f"deviation {'≤' if within else '>'} {self.tolerance:.0e}"
+        short = f"{self.tolerance:.0e}"
+        exact = short if float(short) == self.tolerance else f"{self.tolerance:g}"
+        bound = f"deviation {'≤' if within else '>'} {exact}"
         return Reading(condition, bound, self.n, "supports" if within else "opposes")
 
 

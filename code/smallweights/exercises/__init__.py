@@ -139,7 +139,7 @@ def _numbers(value: object, shape: tuple[int, ...]) -> Array:
         raw = np.asarray(value)
         if raw.dtype.kind not in "iuf":
             raise TypeError
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise AnswerError(f"{expected}, and this is {_kind(value)}.") from error
     if raw.shape != shape:
         raise AnswerError(f"{expected}, and this has the shape {raw.shape}.")
