@@ -534,6 +534,17 @@ def test_a_sum_without_a_known_prox_names_its_terms(penalty, terms):
         penalty.prox(torch.ones(2), 0.1)
 
 
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+def test_a_strength_of_more_dimensions_than_the_weights_is_refused(method):
+    stacked = L2(torch.full((3, 1, 1), 0.1))
+    expected = (
+        "A strength must broadcast to the shape of the weights, (2, 2); with this one the result"
+        " has shape (3, 2, 2). Stacked weights have K first."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        method(stacked, torch.ones(2, 2))
+
+
 @pytest.mark.parametrize("inner", [L1(1), L2(1), Exponential(1), L2(1) + Exponential(1)], ids=str)
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 def test_a_center_of_another_shape_is_refused(inner, method):

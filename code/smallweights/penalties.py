@@ -54,6 +54,15 @@ def _check_weights(w: object) -> None:
         raise TypeError(f"w must hold floating-point numbers; got {w.dtype}. Use w.float().")
 
 
+def _shaped_like(w: Tensor, result: Tensor) -> Tensor:
+    if result.shape != w.shape:
+        raise ValueError(
+            f"A strength must broadcast to the shape of the weights, {tuple(w.shape)}; with this"
+            f" one the result has shape {tuple(result.shape)}. Stacked weights have K first."
+        )
+    return result
+
+
 def _shrink(w: Tensor, threshold: Strength) -> Tensor:
     return w.sign() * (w.abs() - threshold).clamp_min(0)
 
@@ -78,9 +87,13 @@ class Penalty(ABC):
             check_strength(f"{type(self).__name__}.{field.name}", getattr(self, field.name))
 
     def summands(self, w: Tensor) -> Tensor:
-        """The share of each single weight in the value, in the shape of ``w``."""
+        """The share of each single weight in the value, in the shape of ``w``.
+
+        Raises ``ValueError``, as ``value``, ``grad`` and ``prox`` do, for a strength that does not
+        broadcast to the shape of ``w``.
+        """
         _check_weights(w)
-        return self._summands(w)
+        return _shaped_like(w, self._summands(w))
 
     def value(self, w: Tensor) -> Tensor:
         """The penalty of all weights of ``w`` (any shape) together, a scalar tensor >= 0."""
@@ -89,7 +102,7 @@ class Penalty(ABC):
     def grad(self, w: Tensor) -> Tensor:
         """A subgradient of the value at ``w``, in the shape of ``w``; 0 for a weight at zero."""
         _check_weights(w)
-        return self._grad(w)
+        return _shaped_like(w, self._grad(w))
 
     def prox(self, w: Tensor, step: Strength) -> Tensor:
         """The proximal operator, ``argmin_z ½‖z − w‖² + step · value(z)``, shaped like ``w``.
@@ -99,7 +112,7 @@ class Penalty(ABC):
         """
         _check_weights(w)
         check_strength("step", step)
-        return self._prox(w, step)
+        return _shaped_like(w, self._prox(w, step))
 
     def around(self, center: Tensor) -> Penalty:
         """The same penalty on ``w − center``: it pulls toward ``center`` instead of zero.
