@@ -92,8 +92,8 @@ class Table:
         """The table as ``count`` splits: each row is held out once, as ``test``.
 
         Medians, means and deviations are those of each fold's training rows. Classes keep their
-        shares. A numeric target is standardized, too, so that a loss of 1 is that of guessing the
-        mean. Raises ``TableError`` for a table too small for so many folds.
+        shares. A numeric target is standardized, too, so that a loss of 1 is about that of guessing
+        the mean. Raises ``TableError`` for a table too small for so many folds.
         """
         most = len(self.y) // 2 if self.classes is None else int(np.bincount(self.y).max())
         if not 2 <= count <= most:
@@ -399,7 +399,7 @@ def _describe_target(y: Array, classes: tuple[object, ...] | None) -> str:
     if classes is None:
         return (
             f"The target, {y.min():g} to {y.max():g}, was scaled as the numbers were: a loss of 1"
-            " is that of always guessing the mean."
+            " is about that of always guessing the mean."
         )
     shares = [
         f"{show(name)} ({100 * n / len(y):.0f} %)"
