@@ -103,6 +103,7 @@ WORDS |= {word: number for number, word in zip(range(20, 100, 10), TENS.split(),
 NUMERAL = r"(?<![\w.,/#^-])\d[\d,]*(?:\.\d+)?(?![\w/])"
 LARGE = "|".join(word for word, number in WORDS.items() if number > 12)  # the others stand anywhere
 NUMBER = re.compile(rf"{NUMERAL}|\b(?:{LARGE})\b", re.IGNORECASE)
+# A number that ends in a unit of per cent, or is the first of two that do: "12 to 15 %".
 PER_CENT = re.compile(r"[\s*]*(%|per cent|pp\b|percentage)|,? (to|and|or|from)\b")
 # What speaks of other experiments than the page's own, of places in books, or is code.
 NOT_OF_THE_PAGE = re.compile(

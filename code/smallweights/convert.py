@@ -55,12 +55,14 @@ class Setting:
 
     ``scale`` is the factor before the mean loss: ``1``, ``½``, ``n`` (all examples), ``b`` and
     ``b/2`` (the examples of a step), or empty where the user's own loss decides. ``loss`` is
-    ``squared``, ``log`` or empty for any. Book section: alpha.
+    ``squared``, ``log`` or empty for any. ``share`` is the library's own ``l1_ratio``, which
+    counts where none is given. Book section: alpha.
     """
 
     form: Form
     loss: str = ""
     scale: str = ""
+    share: float = 0.0
 
 
 def _l1(name: str) -> Form:
@@ -92,7 +94,6 @@ BOTH = Form(
     lambda p, q: (p, q),
     "l1·Σ|w| + l2·Σw²",
 )
-ELASTIC_NET = "sklearn.linear_model.ElasticNet"
 SHARED = Form(
     "shared",
     ("alpha", "l1_ratio"),
@@ -120,7 +121,7 @@ SETTINGS = {
     "keras.regularizers.L1L2": Setting(BOTH),
     "sklearn.linear_model.Ridge": Setting(_l2("alpha"), "squared", "n"),
     "sklearn.linear_model.Lasso": Setting(_l1("alpha"), "squared", "½"),
-    ELASTIC_NET: Setting(SHARED, "squared", "½"),
+    "sklearn.linear_model.ElasticNet": Setting(SHARED, "squared", "½", share=0.5),
     "sklearn.linear_model.SGDRegressor": Setting(SHARED, "squared", "½"),
     "sklearn.linear_model.LogisticRegression": Setting(INVERSE, "log", "n"),
     "sklearn.neural_network.MLPRegressor": Setting(_half_l2("alpha"), "squared", "b/2"),
@@ -256,8 +257,9 @@ def _coupled(name: str) -> Setting:
 
 def _checked(source: str, names: tuple[str, ...], strengths: Strengths) -> list[float]:
     """The strengths in the order of the names; a share that is left out is the library's own."""
-    share = {"l1_ratio": 0.5 if source == ELASTIC_NET else 0.0} if "l1_ratio" in names else {}
-    given = share | dict(strengths)
+    given = dict(strengths)
+    if "l1_ratio" in names:
+        given = {"l1_ratio": SETTINGS[source].share} | given
     if set(given) != set(names):
         raise ValueError(
             f"{source} is set by {' and '.join(names)}; got {', '.join(strengths) or 'nothing'}."

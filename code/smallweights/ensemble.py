@@ -166,8 +166,9 @@ def fit_many(
     check_several(penalties=penalties, seeds=seeds, lr=lrs)
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be a number of replicas >= 1; got {chunk}.")
-    grid = _grid(data, penalties, lrs, [index(seed) for seed in seeds])
-    first, split = model(int(grid.labels.seed[0])), grid.splits[0]
+    seeds = whole_numbers(seeds)
+    grid = _grid(data, penalties, lrs, seeds)
+    first, split = model(seeds[0]), grid.splits[0]
     for each in grid.splits:
         check_types(first, each)
     place = find_device(device, split.train.x.dtype)
@@ -193,6 +194,15 @@ def check_several(**settings: object) -> None:
             raise TypeError(
                 f"{name} must be a collection of values, such as {_SEVERAL[name]}; got {values!r}."
             )
+
+
+def whole_numbers(seeds: Collection[int]) -> list[int]:
+    """The seeds as Python's own integers, which every generator takes; else ``TypeError``."""
+    try:
+        return [index(seed) for seed in seeds]
+    except TypeError as error:
+        expected = f"seeds must be whole numbers, such as {_SEVERAL['seeds']}"
+        raise TypeError(f"{expected}; got {list(seeds)} ({error}).") from error
 
 
 @dataclass(frozen=True)

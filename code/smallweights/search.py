@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import index
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -21,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from smallweights.data import Dataset, Part, Split, split
-from smallweights.ensemble import Fits, check_model, check_several, fit_many
+from smallweights.ensemble import Fits, check_model, check_several, fit_many, whole_numbers
 from smallweights.penalties import L2
 from smallweights.stacked import AnyPenalty
 from smallweights.train import DivergedError, Training
@@ -209,7 +208,7 @@ def search(
     """
     check_model(model)
     check_several(seeds=seeds, alphas=DECADES if alphas is None else alphas)
-    seeds = [index(seed) for seed in seeds]
+    seeds = whole_numbers(seeds)
     _check(data, penalty, seeds, hold_out)
     grid, measure = _grid(alphas), _measure(score, data)
     sources = _sources(data, seeds, folds, hold_out, next(model(seeds[0]).parameters()).dtype)
