@@ -154,7 +154,7 @@ def convert(
     errors or log losses in nats, one output each. Both must be used on the same weights: PyTorch
     and optax decay biases too, unless told otherwise. ``LogisticRegression`` and ``SGDRegressor``
     take an ``l1_ratio`` with ``penalty="elasticnet"``; left out, it is 0 there, and ½ for
-    scikit-learn's ``ElasticNet``, as in the library. Raises ``ValueError`` where there is no such
+    scikit-learn's elastic net, as in the library. Raises ``ValueError`` where there is no such
     setting and says why. Source: the libraries' documentation; each pair is run in the
     tests. Book section: alpha.
 
