@@ -675,7 +675,11 @@ def test_seeds_may_be_any_collection_of_whole_numbers(seeds):
 
 
 def test_seeds_that_are_no_whole_numbers_are_refused():
-    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+    message = (
+        "seeds must be whole numbers, such as range(20); got [0.5] ('float' object cannot be"
+        " interpreted as an integer)."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         fit_many(MLP_FOR, digits(0), [L1(0.1)], seeds=[0.5])
 
 
